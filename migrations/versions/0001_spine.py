@@ -1,0 +1,15 @@
+"""The spine: people, supply, network, stores, orders, commissions, ledger, rollups, settlement, ranking."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '3s'")
+    for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n"):
+        if statement.strip():
+            op.execute(statement)

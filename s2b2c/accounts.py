@@ -1,0 +1,158 @@
+"""People, their tokens, and who is asking."""
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jwt
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from s2b2c.config import settings, state_dir
+from s2b2c.errors import BadArgument, Refused, Unauthenticated
+from s2b2c.models import Account, Brand, Distributor
+
+ISSUER = "s2b2c"
+ALGORITHM = "HS256"
+MIN_SECRET_LENGTH = 32
+MAX_TOKEN_LENGTH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is asking: one role, of a brand or of a distributor where the role has one."""
+
+    account_id: int
+    role: str
+    brand_id: int | None
+    distributor_id: int | None
+
+
+async def issue_token(
+    session: AsyncSession,
+    *,
+    role: str,
+    brand: str | None = None,
+    distributor: str | None = None,
+    secret: str,
+    lifetime: timedelta,
+) -> str:
+    """A signed token for the account of this role, made when it is not there yet.
+
+    `brand` is a name and belongs to the role brand, `distributor` is a code and belongs to the role distributor.
+    Raises Refused(BadArgument).
+    """
+    if (role == "brand") != (brand is not None) or (role == "distributor") != (distributor is not None):
+        raise Refused(
+            BadArgument(
+                f"The role {role} does not go with this: a brand's token names a brand, "
+                "a distributor's token names a distributor, any other token names neither."
+            )
+        )
+    if role not in {"brand", "distributor", "finance", "operator"}:
+        raise Refused(BadArgument(f"There is no role {role}: it is one of brand, distributor, finance, operator."))
+    brand_id = distributor_id = None
+    if brand is not None:
+        brand_id = await session.scalar(select(Brand.id).where(Brand.name == brand))
+        if brand_id is None:
+            raise Refused(BadArgument(f"No brand is named {brand}."))
+    if distributor is not None:
+        distributor_id = await session.scalar(select(Distributor.id).where(Distributor.code == distributor))
+        if distributor_id is None:
+            raise Refused(BadArgument(f"No distributor has the code {distributor}."))
+    account_id = await _account(session, role, brand_id, distributor_id)
+    now = datetime.now(UTC)
+    return jwt.encode(
+        {"iss": ISSUER, "sub": str(account_id), "iat": now, "exp": now + lifetime}, secret, algorithm=ALGORITHM
+    )
+
+
+async def _account(session: AsyncSession, role: str, brand_id: int | None, distributor_id: int | None) -> int:
+    made: int | None = await session.scalar(
+        insert(Account)
+        .values(role=role, brand_id=brand_id, distributor_id=distributor_id)
+        .on_conflict_do_nothing()
+        .returning(Account.id)
+    )
+    if made is not None:
+        return made
+    return (
+        await session.scalars(
+            select(Account.id).where(
+                Account.role == role,
+                Account.brand_id.is_not_distinct_from(brand_id),
+                Account.distributor_id.is_not_distinct_from(distributor_id),
+            )
+        )
+    ).one()
+
+
+async def viewer_of(session: AsyncSession, token: str, secret: str, now: datetime) -> Viewer:
+    """The account a token was issued for. Raises Refused(Unauthenticated)."""
+    row = (
+        await session.execute(
+            select(Account.id, Account.role, Account.brand_id, Account.distributor_id).where(
+                Account.id == _account_id(token, secret, now)
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        raise _not_ours()
+    return Viewer(*row)
+
+
+def _account_id(token: str, secret: str, now: datetime) -> int:
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise _not_ours()
+    try:
+        claims = jwt.decode(
+            token,
+            secret,
+            algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            # The caller's clock decides below, not this machine's.
+            options={"require": ["iss", "sub", "iat", "exp"], "verify_exp": False, "verify_iat": False},
+        )
+        account_id, expires = int(claims["sub"]), int(claims["exp"])
+    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
+        raise _not_ours() from None
+    if now.timestamp() >= expires:
+        raise Refused(Unauthenticated("The token has expired: get a new one with `s2b2c token`."))
+    return account_id
+
+
+def _not_ours() -> Refused:
+    return Refused(Unauthenticated("The token was not issued here: get one with `s2b2c token`."))
+
+
+def token_secret() -> str:
+    """What signs the tokens: the setting, or a random one made once and kept, readable by its owner only.
+
+    Raises ValueError when the setting is too short to be a secret.
+    """
+    if given := settings().token_secret:
+        if len(given.get_secret_value()) < MIN_SECRET_LENGTH:
+            raise ValueError(f"S2B2C_TOKEN_SECRET must have at least {MIN_SECRET_LENGTH} characters")
+        return given.get_secret_value()
+    path = state_dir() / "token_secret"
+    if not path.is_file():
+        _keep(path, secrets.token_urlsafe(32))
+    return path.read_text(encoding="ascii")
+
+
+def _keep(path: Path, secret: str) -> None:
+    """Write the file whole or not at all: of two processes the first one's secret stays, and both read that."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secret)
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()

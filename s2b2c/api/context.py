@@ -1,0 +1,41 @@
+"""What a request carries: who asks, the database, its loaders, the time."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import strawberry
+from strawberry.fastapi import BaseContext
+
+from s2b2c import accounts
+from s2b2c.accounts import Viewer
+from s2b2c.api.loaders import Loaders
+from s2b2c.db import Database
+from s2b2c.errors import Refused, Unauthenticated
+
+
+class Context(BaseContext):
+    def __init__(self, db: Database, *, clock: Callable[[], datetime], secret: str, authorization: str | None) -> None:
+        super().__init__()
+        self.db = db
+        self.load = Loaders(db)
+        self.clock = clock
+        self._secret = secret
+        self._authorization = authorization
+        self._viewer: asyncio.Task[Viewer] | None = None
+
+    async def viewer(self) -> Viewer:
+        """Who is asking, looked up once however many doors ask. Raises Refused(Unauthenticated)."""
+        if self._viewer is None:
+            self._viewer = asyncio.create_task(self._find_viewer())
+        return await self._viewer
+
+    async def _find_viewer(self) -> Viewer:
+        scheme, _, token = (self._authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Refused(Unauthenticated("This door needs a token: send the header Authorization: Bearer <token>."))
+        async with self.db.read() as session:
+            return await accounts.viewer_of(session, token.strip(), self._secret, self.clock())
+
+
+Info = strawberry.Info[Context, None]

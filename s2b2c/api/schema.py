@@ -1,0 +1,80 @@
+"""Query put together, and how it answers when something goes wrong."""
+
+import logging
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from s2b2c import catalogue, models
+from s2b2c.api.access import BrandDoor, Shopper
+from s2b2c.api.brand import BrandQuery
+from s2b2c.api.context import Info
+from s2b2c.api.limits import MAX_TOKENS, Limits
+from s2b2c.api.shop import ShopQuery
+from s2b2c.api.types.money import INT64, Int64
+from s2b2c.errors import Refused
+
+logger = logging.getLogger(__name__)
+
+
+@strawberry.type
+class Query:
+    @strawberry.field(permission_classes=[Shopper], description="The door of customers: anybody.")
+    def shop(self) -> ShopQuery:
+        return ShopQuery()
+
+    @strawberry.field(
+        permission_classes=[BrandDoor], graphql_type=BrandQuery, description="The door of brands: a brand's token."
+    )
+    async def brand(self, info: Info) -> models.Brand:
+        viewer = await info.context.viewer()
+        assert viewer.brand_id is not None, "a brand's account has a brand"
+        async with info.context.db.read() as session:
+            return await catalogue.brand(session, viewer.brand_id)
+
+
+class Schema(strawberry.Schema):
+    def process_errors(
+        self,
+        errors: list[GraphQLError],
+        execution_context: ExecutionContext | None = None,  # noqa: ARG002
+    ) -> None:
+        for error in errors:
+            if _told(error)[1] == "INTERNAL":
+                logger.error("at %s", error.path, exc_info=error.original_error or error)
+
+
+def published(error: GraphQLError) -> GraphQLError:
+    """The error as it leaves the server."""
+    message, code = _told(error)
+    return GraphQLError(message, error.nodes, error.source, error.positions, error.path, extensions={"code": code})
+
+
+def _told(error: GraphQLError) -> tuple[str, str]:
+    """(message, code): a refusal as it is, what is wrong with the client's document, nothing of what broke inside."""
+    cause = error.original_error
+    if isinstance(cause, Refused):
+        return cause.refusal.message, cause.refusal.code
+    if error.path is None and (cause is None or isinstance(cause, GraphQLError)):
+        return error.message, (error.extensions or {}).get("code", "BAD_REQUEST")
+    return "Something broke on our side; it is in our log.", "INTERNAL"
+
+
+schema = Schema(
+    Query,
+    config=StrawberryConfig(scalar_map={Int64: INT64}),
+    extensions=[
+        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
+        lambda: AddValidationRules([Limits]),
+        ParserCache,
+        ValidationCache,
+    ],
+)
+
+
+def sdl() -> str:
+    """The text of graphql/schema.graphql."""
+    return schema.as_str() + "\n"

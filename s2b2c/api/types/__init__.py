@@ -1,0 +1,1 @@
+"""GraphQL types, one file per subject, shared by the doors."""

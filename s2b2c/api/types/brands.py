@@ -1,0 +1,11 @@
+"""Brands."""
+
+import strawberry
+
+from s2b2c.api.types.ids import id_of
+
+
+@strawberry.type(description="A supplier (品牌方), as everybody sees it.")
+class Brand:
+    id: strawberry.ID = id_of("brand")
+    name: str

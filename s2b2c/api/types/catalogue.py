@@ -1,0 +1,37 @@
+"""Products and variants, as everybody sees them."""
+
+from typing import Any
+
+import strawberry
+
+from s2b2c.api.types.brands import Brand
+from s2b2c.api.types.ids import id_of
+
+
+@strawberry.type(description="A product (SPU).")
+class Product:
+    id: strawberry.ID = id_of("product")
+    title: str
+    category: str
+    tonalities: list[str] = strawberry.field(description="调性")
+    audiences: list[str] = strawberry.field(description="人群")
+    image_url: str | None
+    brand: Brand
+
+
+@strawberry.type(description="One value of a variant, like 口味 = 鸡肉.")
+class Option:
+    name: str
+    value: str
+
+
+def _options(root: strawberry.Parent[Any]) -> list[Option]:
+    return [Option(name=name, value=value) for name, value in root.options.items()]
+
+
+@strawberry.type(description="A variant (SKU): what is bought.")
+class Variant:
+    id: strawberry.ID = id_of("variant")
+    sku: str
+    options: list[Option] = strawberry.field(resolver=_options)
+    in_stock: bool

@@ -1,0 +1,35 @@
+"""Opaque names: the ids and the cursors that clients hold and send back."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+import strawberry
+
+MAX_LENGTH = 200
+MAX_INT64 = 2**63 - 1
+
+
+def encode(kind: str, *key: int) -> str:
+    return urlsafe_b64encode(":".join([kind, *map(str, key)]).encode()).decode()
+
+
+def decode(kind: str, text: str, *, length: int) -> tuple[int, ...]:
+    """The `length` integers behind a name of this kind. Raises ValueError for any text `encode` did not write."""
+    if len(text) > MAX_LENGTH:
+        raise ValueError("too long")
+    given, *parts = urlsafe_b64decode(text.encode("ascii")).decode("ascii").split(":")
+    key = tuple(map(int, parts))
+    if given != kind or len(key) != length or encode(kind, *key) != text:
+        raise ValueError(f"not a {kind}")
+    if any(abs(part) > MAX_INT64 for part in key):
+        raise ValueError("out of range")
+    return key
+
+
+def id_of(kind: str) -> Any:
+    """The field `id` of a row: opaque, and different for every kind of thing."""
+
+    def resolve(root: strawberry.Parent[Any]) -> strawberry.ID:
+        return strawberry.ID(encode(kind, root.id))
+
+    return strawberry.field(resolver=resolve)

@@ -1,0 +1,146 @@
+"""The database: the base of every table, and the three ways to open a session."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import BigInteger, CheckConstraint, Connection, DateTime, MetaData, Sequence, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import NullPool
+
+from s2b2c.config import resource
+
+APP_ROLE = "s2b2c_app"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy reads a plain dict here
+        int: BigInteger,
+        str: Text,
+        datetime: DateTime(timezone=True),
+        list[int]: ARRAY(BigInteger),
+        list[str]: ARRAY(Text),
+    }
+
+
+def key(table: str) -> Mapped[int]:
+    """The `id` of a table, from a sequence of its own (an IDENTITY column could not be distributed)."""
+    sequence = Sequence(f"{table}_id_seq", metadata=Base.metadata)
+    return mapped_column(
+        BigInteger, sequence, server_default=sequence.next_value(), primary_key=True, autoincrement=True
+    )
+
+
+def one_of(column: str, *values: str) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class Database:
+    """Sessions on one PostgreSQL. Business code gets a session and never commits it."""
+
+    def __init__(self, url: str, *, statement_timeout: timedelta = timedelta(0), pool_size: int = 10) -> None:
+        """`statement_timeout` is the backstop behind every deadline; 0 (for long work) means none."""
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            connect_args={
+                "server_settings": {
+                    "role": APP_ROLE,
+                    "application_name": "s2b2c",
+                    "statement_timeout": str(int(statement_timeout.total_seconds() * 1000)),
+                }
+            },
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Short reads: every statement sees what is committed when it starts."""
+        async with AsyncSession(self._autocommit, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """Every statement sees the same state: exports, audit, drill-downs."""
+        async with AsyncSession(self._snapshot, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+class MigrationError(Exception):
+    """The database cannot be brought up to date; the message says what an administrator must do."""
+
+
+async def migrate(owner_url: str) -> None:
+    """Create the app role and bring the schema to the newest revision, as the owner of the schema.
+
+    Raises MigrationError when the owner may not create the role or the extension, or the server is too old.
+    """
+    engine = create_async_engine(owner_url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            version = await connection.scalar(text("SELECT current_setting('server_version_num')::int"))
+            if version < 150000:
+                raise MigrationError(f"PostgreSQL 15 or newer is needed, this one is {version // 10000}.")
+            await _prepare(connection)
+            await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+async def _prepare(connection: AsyncConnection) -> None:
+    """The role and the extension belong to the server and the database, not to a revision of the schema."""
+    wanted = [
+        ("SELECT 1 FROM pg_roles WHERE rolname = :name", APP_ROLE, f"CREATE ROLE {APP_ROLE} NOLOGIN"),
+        (
+            "SELECT 1 WHERE pg_has_role(current_user, :name, 'MEMBER') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)",
+            APP_ROLE,
+            f"GRANT {APP_ROLE} TO CURRENT_USER",
+        ),
+        ("SELECT 1 FROM pg_extension WHERE extname = :name", "btree_gist", "CREATE EXTENSION btree_gist"),
+    ]
+    for question, name, statement in wanted:
+        if await connection.scalar(text(question), {"name": name}):
+            continue
+        try:
+            await connection.execute(text(statement))
+            await connection.commit()
+        except DBAPIError as error:
+            await connection.rollback()
+            if await connection.scalar(text(question), {"name": name}):  # another migration was faster
+                continue
+            raise MigrationError(f"An administrator must run: {statement};") from error
+    await connection.rollback()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(resource("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()

@@ -1,0 +1,42 @@
+"""The tables, one file per subject."""
+
+from s2b2c.models.accounts import Account
+from s2b2c.models.catalogue import Brand, Price, Product, Variant
+from s2b2c.models.commissions import Commission, Plan, Rule
+from s2b2c.models.ledger import LedgerAccount, Transfer
+from s2b2c.models.network import Distributor, DistributorHistory, Tier
+from s2b2c.models.orders import Claim, Customer, Order, OrderBatch, OrderLine
+from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
+from s2b2c.models.rollups import DailyBrand, DailySeller
+from s2b2c.models.settlements import SettlementRun, Statement
+from s2b2c.models.stores import Listing, Store
+
+__all__ = [
+    "Account",
+    "Brand",
+    "Claim",
+    "Commission",
+    "Customer",
+    "DailyBrand",
+    "DailySeller",
+    "Distributor",
+    "DistributorHistory",
+    "LedgerAccount",
+    "Listing",
+    "Order",
+    "OrderBatch",
+    "OrderLine",
+    "Plan",
+    "Price",
+    "Product",
+    "RankingPolicy",
+    "RankingRun",
+    "RankingScore",
+    "Rule",
+    "SettlementRun",
+    "Statement",
+    "Store",
+    "Tier",
+    "Transfer",
+    "Variant",
+]

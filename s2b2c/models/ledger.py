@@ -1,0 +1,51 @@
+"""The double-entry ledger: accounts, and transfers that are never changed."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from s2b2c.db import Base, key, one_of
+
+
+class LedgerAccount(Base):
+    """Where money stands: one per kind, or per kind and owner."""
+
+    __tablename__ = "ledger_accounts"
+    __table_args__ = (
+        one_of("kind", "clearing", "escrow", "revenue", "brand_payable", "commission_payable"),
+        CheckConstraint("(kind = 'clearing') = (rail IS NOT NULL)", name="rail"),
+        CheckConstraint("(kind = 'brand_payable') = (brand_id IS NOT NULL)", name="brand"),
+        CheckConstraint("(kind = 'commission_payable') = (distributor_id IS NOT NULL)", name="distributor"),
+        UniqueConstraint("kind", "rail", "brand_id", "distributor_id", postgresql_nulls_not_distinct=True),
+    )
+
+    id: Mapped[int] = key("ledger_accounts")
+    kind: Mapped[str]
+    rail: Mapped[str | None]
+    brand_id: Mapped[int | None] = mapped_column(ForeignKey("brands.id"))
+    distributor_id: Mapped[int | None] = mapped_column(ForeignKey("distributors.id"))
+
+
+class Transfer(Base):
+    """`amount` fen moved from the debited to the credited account, because of `code` in one source; for good."""
+
+    __tablename__ = "transfers"
+    __table_args__ = (
+        UniqueConstraint("branch_id", "source_type", "source_id", "code", "debit_account_id", "credit_account_id"),
+        one_of("code", "payment", "supply", "commission", "revenue", "subsidy"),
+        one_of("source_type", "order"),
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("debit_account_id <> credit_account_id", name="accounts"),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = key("transfers")
+    source_type: Mapped[str]
+    source_id: Mapped[int]
+    code: Mapped[str]
+    debit_account_id: Mapped[int] = mapped_column(ForeignKey("ledger_accounts.id"))
+    credit_account_id: Mapped[int] = mapped_column(ForeignKey("ledger_accounts.id"))
+    amount: Mapped[int]
+    posted_at: Mapped[datetime]
+    """When the money moved in real life: payment or completion of the order."""

@@ -1,0 +1,141 @@
+"""Customers, orders and their lines."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple, Self
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import BigInteger
+
+from s2b2c.db import Base, key, one_of
+
+
+class Customer(Base):
+    """A buyer (消费者), known by the reference of the system it came from."""
+
+    __tablename__ = "customers"
+
+    id: Mapped[int] = key("customers")
+    ref: Mapped[str] = mapped_column(unique=True)
+
+
+class Claim(Base):
+    """A name from outside that may be used once, and the event it led to; it outlives every move of branches."""
+
+    __tablename__ = "claims"
+    __table_args__ = (one_of("kind", "order_no"),)
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    branch_id: Mapped[int]
+    event_id: Mapped[int]
+
+
+class Order(Base):
+    """An order in the branch it was born in.
+
+    Payment freezes `upline` (position 0, the seller, first) with the tier and state of each member, and the plan in force.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        one_of("state", "placed", "paid", "shipped", "received", "completed", "cancelled"),
+        CheckConstraint("(paid_at IS NULL) = (state IN ('placed', 'cancelled'))", name="paid_at"),
+        CheckConstraint("(completed_at IS NULL) = (state <> 'completed')", name="completed_at"),
+        CheckConstraint("(completed_at IS NULL) = (matures_at IS NULL)", name="matures_at"),
+        CheckConstraint("placed_at <= paid_at AND paid_at <= completed_at AND completed_at <= matures_at", name="times"),
+        CheckConstraint(
+            "CASE WHEN paid_at IS NULL THEN num_nonnulls(upline, upline_tiers, upline_states, plan_id) = 0 "
+            "ELSE num_nulls(upline, upline_tiers, upline_states) = 0 AND upline[1] = seller_id "
+            "AND cardinality(upline_tiers) = cardinality(upline) AND cardinality(upline_states) = cardinality(upline) END",
+            name="upline",
+        ),
+        Index("ix_orders_paid_at", "paid_at"),
+        Index("ix_orders_not_rolled_up", "branch_id", "id", postgresql_where=text("NOT rolled_up AND paid_at IS NOT NULL")),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = key("orders")
+    order_no: Mapped[str]
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"))
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    seller_id: Mapped[int] = mapped_column(ForeignKey("distributors.id"))
+    state: Mapped[str]
+    placed_at: Mapped[datetime]
+    paid_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    matures_at: Mapped[datetime | None]
+    upline: Mapped[list[int] | None]
+    upline_tiers: Mapped[list[int] | None]
+    upline_states: Mapped[list[str] | None]
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("plans.id"))
+    rolled_up: Mapped[bool] = mapped_column(server_default=false())
+
+
+class OrderBatch(NamedTuple):
+    """Keys of many orders, as the two arrays that set-based statements take."""
+
+    branch_ids: list[int]
+    order_ids: list[int]
+
+    @classmethod
+    def of(cls, keys: Iterable[tuple[int, int]]) -> Self:
+        pairs = list(keys)
+        return cls([branch_id for branch_id, _ in pairs], [order_id for _, order_id in pairs])
+
+
+class OrderLine(Base):
+    """One variant of an order. Its money always adds up: supply + commission + platform = paid - refunded."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        ForeignKeyConstraint(["branch_id", "order_id"], ["orders.branch_id", "orders.id"]),
+        ForeignKeyConstraint(
+            ["variant_id", "product_id", "brand_id"], ["variants.id", "variants.product_id", "variants.brand_id"]
+        ),
+        UniqueConstraint("branch_id", "order_id", "line_no"),
+        CheckConstraint("line_no >= 1", name="line_no"),
+        CheckConstraint("quantity >= 1", name="quantity"),
+        CheckConstraint("unit_price >= 0", name="unit_price"),
+        CheckConstraint("discount >= 0", name="discount"),
+        CheckConstraint("paid = quantity * unit_price - discount AND paid >= 0", name="paid"),
+        CheckConstraint("supply >= 0 AND supply <= quantity * supply_price", name="supply"),
+        CheckConstraint("refunded BETWEEN 0 AND paid", name="refunded"),
+        CheckConstraint("commission >= 0", name="commission"),
+        CheckConstraint("supply + commission + platform = paid - refunded", name="adds_up"),
+        Index("ix_order_lines_statement_id", "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
+        Index("ix_order_lines_unsettled", "branch_id", "order_id", postgresql_where=text("statement_id IS NULL")),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = key("order_lines")
+    order_id: Mapped[int]
+    line_no: Mapped[int]
+    brand_id: Mapped[int]
+    product_id: Mapped[int]
+    variant_id: Mapped[int]
+    quantity: Mapped[int]
+    unit_price: Mapped[int]
+    discount: Mapped[int]
+    paid: Mapped[int]
+    refunded: Mapped[int] = mapped_column(server_default="0")
+    supply_price: Mapped[int]
+    """Of one unit, as the order was placed; never shown to distributors or customers."""
+    tier_costs: Mapped[list[int | None]] = mapped_column(ARRAY(BigInteger))
+    supply: Mapped[int]
+    commission: Mapped[int] = mapped_column(server_default="0")
+    platform: Mapped[int]
+    statement_id: Mapped[int | None] = mapped_column(ForeignKey("statements.id"))
+    """The brand statement that pays `supply`."""

@@ -1,0 +1,47 @@
+"""Daily totals, kept up by adding each order once; a day is a day in Asia/Shanghai."""
+
+from datetime import date
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from s2b2c.db import Base
+
+_NOT_NEGATIVE = "orders >= 0 AND units >= 0 AND paid >= 0 AND refunded >= 0"
+
+
+class DailySeller(Base):
+    """What a distributor sold on a day, in whichever store."""
+
+    __tablename__ = "daily_sellers"
+    __table_args__ = (
+        CheckConstraint(_NOT_NEGATIVE, name="not_negative"),
+        Index("ix_daily_sellers_day", "day"),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True)
+    seller_id: Mapped[int] = mapped_column(ForeignKey("distributors.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    orders: Mapped[int]
+    units: Mapped[int]
+    paid: Mapped[int]
+    refunded: Mapped[int]
+
+
+class DailyBrand(Base):
+    """What a store sold of a brand on a day."""
+
+    __tablename__ = "daily_brands"
+    __table_args__ = (
+        CheckConstraint(_NOT_NEGATIVE, name="not_negative"),
+        Index("ix_daily_brands_brand_id_day", "brand_id", "day"),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"), primary_key=True)
+    brand_id: Mapped[int] = mapped_column(ForeignKey("brands.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    orders: Mapped[int]
+    units: Mapped[int]
+    paid: Mapped[int]
+    refunded: Mapped[int]

@@ -1,0 +1,114 @@
+-- name: check_supply
+SELECT line, 'supply_price', 'is above min_price' FROM staging WHERE supply_price > min_price
+
+-- name: check_band_low
+SELECT line, 'suggested_price', 'is below min_price' FROM staging WHERE suggested_price < min_price
+
+-- name: check_band_high
+SELECT line, 'suggested_price', 'is above max_price' FROM staging WHERE suggested_price > max_price
+
+-- name: check_cost
+SELECT s.line, 'tier_cost:' || t.code, 'is below supply_price'
+FROM staging s
+CROSS JOIN LATERAL unnest(s.tier_costs) WITH ORDINALITY AS c (cost, rank)
+JOIN tiers t ON t.rank = c.rank
+WHERE c.cost < s.supply_price
+
+-- name: check_cost_order
+SELECT s.line, 'tier_cost:' || t.code, format('is below the cost of the higher tier %s', above.code)
+FROM staging s
+CROSS JOIN LATERAL unnest(s.tier_costs) WITH ORDINALITY AS c (cost, rank)
+JOIN tiers t ON t.rank = c.rank
+CROSS JOIN LATERAL (
+    SELECT a.code FROM unnest(s.tier_costs) WITH ORDINALITY AS higher (cost, rank) JOIN tiers a ON a.rank = higher.rank
+    WHERE higher.rank < c.rank AND higher.cost > c.cost
+    ORDER BY higher.rank LIMIT 1
+) AS above
+
+-- name: check_sku_moved
+SELECT s.line, 'sku', format('belongs to product %s', p.code)
+FROM staging s
+JOIN brands b ON b.name = s.brand
+JOIN variants v ON v.brand_id = b.id AND v.sku = s.sku
+JOIN products p ON p.id = v.product_id
+WHERE p.code <> s.product_code
+
+-- name: then_pass_over
+-- The same file as a brand's last one is old news: it must not bring back stock that was sold since.
+DELETE FROM staging s USING brands b WHERE b.name = s.brand AND b.catalogue_sha256 = :sha256
+
+-- name: insert_brands
+INSERT INTO brands (name)
+SELECT brand FROM staging s
+WHERE NOT EXISTS (SELECT FROM brands b WHERE b.name = s.brand)
+GROUP BY brand ORDER BY min(line)
+
+-- name: then_remember
+UPDATE brands b SET catalogue_sha256 = :sha256
+WHERE EXISTS (SELECT FROM staging s WHERE s.brand = b.name)
+
+-- name: then_products
+CREATE TEMP TABLE described ON COMMIT DROP AS
+SELECT DISTINCT ON (b.id, s.product_code)
+       s.line, b.id AS brand_id, s.product_code AS code, s.title, s.category, s.image_url,
+       ARRAY(SELECT jsonb_array_elements_text(s.tags::jsonb -> 'tonality')) AS tonalities,
+       ARRAY(SELECT jsonb_array_elements_text(s.tags::jsonb -> 'audience')) AS audiences
+FROM staging s JOIN brands b ON b.name = s.brand
+ORDER BY b.id, s.product_code, s.line
+
+-- name: update_products
+UPDATE products p
+SET title = d.title, category = d.category, image_url = d.image_url, tonalities = d.tonalities, audiences = d.audiences
+FROM described d
+WHERE p.brand_id = d.brand_id AND p.code = d.code
+  AND (p.title, p.category, p.image_url, p.tonalities, p.audiences)
+      IS DISTINCT FROM (d.title, d.category, d.image_url, d.tonalities, d.audiences)
+
+-- name: insert_products
+INSERT INTO products (brand_id, code, title, category, image_url, tonalities, audiences, state)
+SELECT brand_id, code, title, category, image_url, tonalities, audiences, 'listed' FROM described d
+WHERE NOT EXISTS (SELECT FROM products p WHERE p.brand_id = d.brand_id AND p.code = d.code)
+ORDER BY line
+
+-- name: update_variants
+UPDATE variants v SET options = coalesce(s.options::jsonb, '{}'), stock = coalesce(s.stock, v.stock)
+FROM staging s JOIN brands b ON b.name = s.brand
+WHERE v.brand_id = b.id AND v.sku = s.sku
+  AND (v.options, v.stock) IS DISTINCT FROM (coalesce(s.options::jsonb, '{}'), coalesce(s.stock, v.stock))
+
+-- name: insert_variants
+INSERT INTO variants (product_id, brand_id, sku, options, stock)
+SELECT p.id, b.id, s.sku, coalesce(s.options::jsonb, '{}'), coalesce(s.stock, 0)
+FROM staging s
+JOIN brands b ON b.name = s.brand
+JOIN products p ON p.brand_id = b.id AND p.code = s.product_code
+WHERE NOT EXISTS (SELECT FROM variants v WHERE v.brand_id = b.id AND v.sku = s.sku)
+ORDER BY s.line
+
+-- name: then_priced
+CREATE TEMP TABLE priced ON COMMIT DROP AS
+SELECT s.line, v.id AS variant_id, v.product_id, s.supply_price, s.suggested_price, s.min_price, s.max_price, s.tier_costs
+FROM staging s
+JOIN brands b ON b.name = s.brand
+JOIN variants v ON v.brand_id = b.id AND v.sku = s.sku
+WHERE NOT EXISTS (
+    SELECT FROM prices p
+    WHERE p.variant_id = v.id AND upper_inf(p.during)
+      AND (p.supply_price, p.suggested_price, p.min_price, p.max_price, p.tier_costs)
+          IS NOT DISTINCT FROM (s.supply_price, s.suggested_price, s.min_price, s.max_price, s.tier_costs)
+)
+
+-- name: update_prices
+UPDATE prices p SET during = tstzrange(lower(p.during), :now)
+FROM priced WHERE priced.variant_id = p.variant_id AND upper_inf(p.during)
+
+-- name: then_prices
+INSERT INTO prices (variant_id, during, supply_price, suggested_price, min_price, max_price, tier_costs)
+SELECT variant_id,
+       tstzrange((SELECT max(upper(p.during)) FROM prices p WHERE p.variant_id = priced.variant_id), NULL),
+       supply_price, suggested_price, min_price, max_price, tier_costs
+FROM priced
+ORDER BY line
+
+-- name: then_touched
+CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT DISTINCT product_id FROM priced

@@ -1,0 +1,55 @@
+-- name: check_store
+SELECT line, 'store_slug', format('there is no store %s', store_slug)
+FROM staging s
+WHERE store_slug IS NOT NULL AND NOT EXISTS (SELECT FROM stores t WHERE t.slug = s.store_slug)
+
+-- name: check_product
+SELECT line, 'product_code', format('brand %s has no listed product %s', brand, product_code)
+FROM staging s
+WHERE brand IS NOT NULL AND product_code IS NOT NULL AND NOT EXISTS (
+    SELECT FROM brands b JOIN products p ON p.brand_id = b.id
+    WHERE b.name = s.brand AND p.code = s.product_code AND p.state = 'listed'
+)
+
+-- name: resolve
+CREATE TEMP TABLE chosen ON COMMIT DROP AS
+SELECT s.line, s.price, s.position, coalesce(s.pitch, '') AS pitch, t.id AS store_id, p.id AS product_id,
+       tier.rank AS tier_rank
+FROM staging s
+JOIN stores t ON t.slug = s.store_slug
+JOIN distributors d ON d.id = t.distributor_id
+JOIN tiers tier ON tier.id = d.tier_id
+JOIN brands b ON b.name = s.brand
+JOIN products p ON p.brand_id = b.id AND p.code = s.product_code
+
+-- name: check_band
+SELECT DISTINCT ON (c.line) c.line, 'price', CASE
+    WHEN x.tier_costs[c.tier_rank] IS NULL THEN format('sku %s has no cost for the tier of the owner', v.sku)
+    WHEN c.price < x.min_price THEN format('is below the band of sku %s', v.sku)
+    WHEN c.price > x.max_price THEN format('is above the band of sku %s', v.sku)
+    ELSE format('is below what sku %s costs the owner', v.sku) END
+FROM chosen c
+JOIN variants v ON v.product_id = c.product_id
+JOIN prices x ON x.variant_id = v.id AND upper_inf(x.during)
+WHERE c.price NOT BETWEEN x.min_price AND x.max_price OR c.price < x.tier_costs[c.tier_rank]
+   OR x.tier_costs[c.tier_rank] IS NULL
+ORDER BY c.line, v.sku COLLATE "C"
+
+-- name: check_position
+SELECT c.line, 'position', format('position %s of the store belongs to product %s', c.position, p.code)
+FROM chosen c
+JOIN listings l ON l.store_id = c.store_id AND l.position = c.position AND l.product_id <> c.product_id
+JOIN products p ON p.id = l.product_id
+WHERE NOT EXISTS (SELECT FROM chosen other WHERE other.store_id = l.store_id AND other.product_id = l.product_id)
+
+-- name: update_listings
+UPDATE listings l SET price = c.price, position = c.position, pitch = c.pitch
+FROM chosen c
+WHERE l.store_id = c.store_id AND l.product_id = c.product_id
+  AND (l.price, l.position, l.pitch) IS DISTINCT FROM (c.price, c.position, c.pitch)
+
+-- name: insert_listings
+INSERT INTO listings (store_id, product_id, price, position, pitch)
+SELECT store_id, product_id, price, position, pitch FROM chosen c
+WHERE NOT EXISTS (SELECT FROM listings l WHERE l.store_id = c.store_id AND l.product_id = c.product_id)
+ORDER BY line

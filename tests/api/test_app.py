@@ -1,0 +1,74 @@
+"""The app as the network sees it."""
+
+import asyncio
+import re
+
+import httpx
+import uvicorn
+from sqlalchemy import make_url
+
+from s2b2c.app import create_app
+from s2b2c.db import Database
+from tests import factories
+from tests.api.client import SECRET, Api, api_on
+
+
+async def test_the_explorer_needs_no_other_server(api: Api) -> None:
+    response = await api.http.get("/graphql", headers={"Accept": "text/html"})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert not re.findall(r"https?:|//[a-z]", response.text)
+    for attribute in re.findall(r'(?:src|href)="([^"]*)"', response.text):
+        assert attribute.startswith("data:")
+    assert "query Storefront(" in response.text
+    assert "query StoreOutput(" in response.text
+
+
+async def test_the_explorer_may_run_its_own_script_only(api: Api) -> None:
+    response = await api.http.get("/graphql", headers={"Accept": "text/html"})
+    policy = dict(rule.split(" ", 1) for rule in response.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", policy["script-src"])
+    assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", policy["style-src"])
+    assert not re.findall(r"\son\w+=|style=", response.text)
+
+
+async def test_get_runs_no_query(api: Api) -> None:
+    response = await api.http.get("/graphql", params={"query": "{ __typename }"})
+    assert response.status_code == 400
+    assert api.statements == []
+
+
+async def test_health_asks_the_database(api: Api) -> None:
+    response = await api.http.get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert api.statements == ["SELECT 1"]
+
+
+async def test_health_without_a_database(database_url: str) -> None:
+    gone = Database(make_url(database_url).set(database="nowhere").render_as_string(hide_password=False))
+    async with api_on(gone) as api:
+        response = await api.http.get("/health")
+    await gone.close()
+    assert (response.status_code, response.json()) == (503, {"status": "no database"})
+
+
+async def test_over_real_http(db: Database) -> None:
+    async with db.write() as session:
+        store = await factories.a_store(session)
+    server = uvicorn.Server(uvicorn.Config(create_app(db, token_secret=SECRET), port=0, log_config=None))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    query = "query($slug: String!) { shop { store(slug: $slug) { title } } }"
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        answer = await http.post("/graphql", json={"query": query, "variables": {"slug": store.slug}})
+        health = await http.get("/health")
+    server.should_exit = True
+    await serving
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"data": {"shop": {"store": {"title": store.title}}}}
+    assert store.title in answer.text, "UTF-8 on the wire, not escapes"
+    assert health.json() == {"status": "ok"}

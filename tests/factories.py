@@ -1,0 +1,188 @@
+"""Rows to test with: plain functions, each makes what it needs and flushes it."""
+
+from datetime import UTC, date, datetime
+from itertools import count
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from s2b2c import models
+
+_numbers = count(1)
+EVER: Range[datetime] = Range(None, None)
+
+
+async def a_tier(session: AsyncSession, *, rank: int = 1, is_leader: bool = False) -> models.Tier:
+    """The tier of this rank, made when it is not there yet."""
+    tier = await session.scalar(select(models.Tier).where(models.Tier.rank == rank))
+    if tier is None:
+        tier = models.Tier(code=f"tier-{rank}", rank=rank, name=f"层级{rank}", is_leader=is_leader)
+        session.add(tier)
+        await session.flush()
+    return tier
+
+
+async def a_distributor(
+    session: AsyncSession,
+    *,
+    parent: models.Distributor | None = None,
+    rank: int = 1,
+    state: str = "active",
+    region: str = "华东",
+    joined_on: date = date(2026, 1, 1),
+) -> models.Distributor:
+    tier = await a_tier(session, rank=rank)
+    number = await session.scalar(func.nextval("distributors_id_seq"))
+    assert number is not None
+    distributor = models.Distributor(
+        id=number,
+        code=f"D{number:04}",
+        name=f"分销商{number}",
+        tier_id=tier.id,
+        parent_id=parent.id if parent else None,
+        ancestors=[number, *(parent.ancestors if parent else [])],
+        region=region,
+        joined_on=joined_on,
+        state=state,
+    )
+    session.add(distributor)
+    await session.flush()
+    return distributor
+
+
+async def a_brand(session: AsyncSession, name: str | None = None) -> models.Brand:
+    brand = models.Brand(name=name or f"品牌{next(_numbers)}")
+    session.add(brand)
+    await session.flush()
+    return brand
+
+
+async def a_variant(
+    session: AsyncSession,
+    *,
+    brand: models.Brand | None = None,
+    product: models.Product | None = None,
+    category: str = "零食",
+    supply_price: int = 2600,
+    price: int = 4990,
+    tier_costs: tuple[int | None, ...] = (3500, 3900, 4200),
+    stock: int = 100,
+) -> models.Variant:
+    """A variant with a price since ever; `price` is suggested, the band goes from the supply price to twice `price`."""
+    if product is None:
+        brand = brand or await a_brand(session)
+        product = models.Product(
+            brand_id=brand.id,
+            code=f"P{next(_numbers):04}",
+            title=f"商品{next(_numbers)}",
+            category=category,
+            tonalities=[],
+            audiences=[],
+            image_url=None,
+            state="listed",
+        )
+        session.add(product)
+        await session.flush()
+    variant = models.Variant(
+        product_id=product.id, brand_id=product.brand_id, sku=f"S{next(_numbers):04}", options={}, stock=stock
+    )
+    session.add(variant)
+    await session.flush()
+    session.add(
+        models.Price(
+            variant_id=variant.id,
+            during=EVER,
+            supply_price=supply_price,
+            suggested_price=price,
+            min_price=supply_price,
+            max_price=2 * price,
+            tier_costs=list(tier_costs),
+        )
+    )
+    await session.flush()
+    return variant
+
+
+async def a_store(session: AsyncSession, owner: models.Distributor | None = None) -> models.Store:
+    owner = owner or await a_distributor(session)
+    number = next(_numbers)
+    store = models.Store(slug=f"store-{number}", distributor_id=owner.id, title=f"小店{number}", region=owner.region)
+    session.add(store)
+    await session.flush()
+    return store
+
+
+async def a_listing(
+    session: AsyncSession, store: models.Store, product_id: int, *, price: int = 4990, position: int = 1, pitch: str = ""
+) -> models.Listing:
+    listing = models.Listing(store_id=store.id, product_id=product_id, price=price, position=position, pitch=pitch)
+    session.add(listing)
+    await session.flush()
+    return listing
+
+
+async def a_customer(session: AsyncSession) -> models.Customer:
+    customer = models.Customer(ref=f"customer-{next(_numbers)}")
+    session.add(customer)
+    await session.flush()
+    return customer
+
+
+async def an_order(
+    session: AsyncSession,
+    store: models.Store,
+    *lines: tuple[models.Variant, int, int, int],
+    customer: models.Customer | None = None,
+    placed_at: datetime = datetime(2026, 9, 1, 4, tzinfo=UTC),
+) -> models.Order:
+    """A placed order; a line is (variant, quantity, unit price, discount)."""
+    customer = customer or await a_customer(session)
+    owner = await session.get_one(models.Distributor, store.distributor_id)
+    order = models.Order(
+        branch_id=owner.branch_id,
+        order_no=f"O{next(_numbers)}",
+        store_id=store.id,
+        customer_id=customer.id,
+        seller_id=owner.id,
+        state="placed",
+        placed_at=placed_at,
+    )
+    session.add(order)
+    await session.flush()
+    for line_no, (variant, quantity, unit_price, discount) in enumerate(lines, start=1):
+        price = (await session.scalars(select(models.Price).where(models.Price.variant_id == variant.id))).one()
+        paid = quantity * unit_price - discount
+        session.add(
+            models.OrderLine(
+                branch_id=order.branch_id,
+                order_id=order.id,
+                line_no=line_no,
+                brand_id=variant.brand_id,
+                product_id=variant.product_id,
+                variant_id=variant.id,
+                quantity=quantity,
+                unit_price=unit_price,
+                discount=discount,
+                paid=paid,
+                supply_price=price.supply_price,
+                tier_costs=price.tier_costs,
+                supply=quantity * price.supply_price,
+                platform=paid - quantity * price.supply_price,
+            )
+        )
+    await session.flush()
+    return order
+
+
+async def a_plan(
+    session: AsyncSession, *rules: dict[str, object], margin_floor_bps: int = 0, state: str = "active"
+) -> models.Plan:
+    """A plan in force since ever; a rule is what differs from (`levels`, base `paid`, everything)."""
+    plan = models.Plan(code=f"plan-{next(_numbers)}", state=state, during=EVER, margin_floor_bps=margin_floor_bps)
+    session.add(plan)
+    await session.flush()
+    for rule in rules:
+        session.add(models.Rule(**{"plan_id": plan.id, "scheme": "levels", "base": "paid", **rule}))
+        await session.flush()
+    return plan

@@ -1,0 +1,74 @@
+"""What a store shows and what it sold, below the API."""
+
+from datetime import date
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from s2b2c import models, stores
+from tests import factories
+
+
+async def test_an_open_store_by_its_slug(session: AsyncSession) -> None:
+    store = await factories.a_store(session)
+    assert await stores.open_store(session, store.slug) is store
+    store.state = "closed"
+    await session.flush()
+    assert await stores.open_store(session, store.slug) is None
+    assert await stores.open_store(session, "\0") is None
+
+
+async def test_a_closed_store_shows_nothing(session: AsyncSession) -> None:
+    store = await factories.a_store(session)
+    variant = await factories.a_variant(session)
+    await factories.a_listing(session, store, variant.product_id)
+    assert len(await stores.listings(session, store.id, after=None, limit=10)) == 1
+    store.state = "closed"
+    await session.flush()
+    assert await stores.listings(session, store.id, after=None, limit=10) == []
+
+
+async def test_variants_of_many_stores_at_once(session: AsyncSession) -> None:
+    """The same product in two stores whose owners stand on different tiers."""
+    upper = await factories.a_store(session, await factories.a_distributor(session, rank=1))
+    lower = await factories.a_store(session, await factories.a_distributor(session, rank=3))
+    both = await factories.a_variant(session, tier_costs=(3500, 3900, 4200), stock=0)
+    product = await session.get_one(models.Product, both.product_id)
+    upper_only = await factories.a_variant(session, product=product, tier_costs=(3500, None, None))
+    other = await factories.a_variant(session)
+    wanted = [(upper.id, product.id), (lower.id, product.id), (lower.id, other.product_id), (lower.id, 0)]
+    found = await stores.variants(session, wanted)
+    assert {key: [(row.id, row.in_stock) for row in rows] for key, rows in found.items()} == {
+        (upper.id, product.id): [(both.id, False), (upper_only.id, True)],
+        (lower.id, product.id): [(both.id, False)],
+        (lower.id, other.product_id): [(other.id, True)],
+    }
+    assert await stores.variants(session, []) == {}
+
+
+async def test_output_adds_up_the_days_and_branches_of_a_store(session: AsyncSession) -> None:
+    """An owner that moved leaves the store's sales in two branches."""
+    brand = await factories.a_brand(session)
+    store = await factories.a_store(session)
+    for branch_id, day, paid, refunded in [
+        (1, date(2026, 9, 1), 100, 0),
+        (2, date(2026, 9, 1), 50, 20),
+        (1, date(2026, 9, 2), 7, 0),
+        (1, date(2026, 9, 3), 1000, 0),
+    ]:
+        session.add(
+            models.DailyBrand(
+                branch_id=branch_id,
+                store_id=store.id,
+                brand_id=brand.id,
+                day=day,
+                orders=1,
+                units=3,
+                paid=paid,
+                refunded=refunded,
+            )
+        )
+    await session.flush()
+    (row,) = await stores.output_of_brand(
+        session, brand.id, start=date(2026, 9, 1), end=date(2026, 9, 3), after=None, limit=10
+    )
+    assert (row.store.id, row.store.slug, row.output, row.orders, row.units) == (store.id, store.slug, 137, 3, 9)
