@@ -1,9 +1,25 @@
 """Brands' supply: products, prices, stock."""
 
+from typing import Any, cast
+
+from sqlalchemy import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.models import Brand
+from s2b2c.sql import statements
 
 
 async def brand(session: AsyncSession, brand_id: int) -> Brand:
     return await session.get_one(Brand, brand_id)
+
+
+async def fit_listings(session: AsyncSession) -> int:
+    """Bring the listings of the products in the temporary table `touched` back inside their bands.
+
+    A price outside the band moves to the nearest one inside; a listing that no price fits, or whose owner's tier has no
+    cost any more, leaves its store. Returns how many listings changed.
+    """
+    changed = 0
+    for name in ("withdraw_listings", "clamp_listings"):
+        changed += cast("CursorResult[Any]", await session.execute(statements("catalogue")[name])).rowcount
+    return changed

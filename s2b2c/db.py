@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import BigInteger, CheckConstraint, Connection, DateTime, MetaData, Sequence, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
@@ -59,6 +61,7 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=0,
+            hide_parameters=True,
             connect_args={
                 "server_settings": {
                     "role": APP_ROLE,
@@ -93,7 +96,7 @@ class Database:
 
 
 class MigrationError(Exception):
-    """The database cannot be brought up to date; the message says what an administrator must do."""
+    """The database is not up to date, or cannot be brought there; the message says what to do."""
 
 
 async def migrate(owner_url: str) -> None:
@@ -113,12 +116,24 @@ async def migrate(owner_url: str) -> None:
         await engine.dispose()
 
 
+async def check_current(owner_url: str) -> None:
+    """Raises MigrationError when the schema is not at the newest revision."""
+    engine = create_async_engine(owner_url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            revision = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    finally:
+        await engine.dispose()
+    if revision != ScriptDirectory.from_config(_alembic()).get_current_head():
+        raise MigrationError("The database is not up to date: run `s2b2c migrate` first.")
+
+
 async def _prepare(connection: AsyncConnection) -> None:
     """The role and the extension belong to the server and the database, not to a revision of the schema."""
     wanted = [
         ("SELECT 1 FROM pg_roles WHERE rolname = :name", APP_ROLE, f"CREATE ROLE {APP_ROLE} NOLOGIN"),
         (
-            "SELECT 1 WHERE pg_has_role(current_user, :name, 'MEMBER') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)",
+            "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR pg_has_role(oid, :name, 'MEMBER'))",
             APP_ROLE,
             f"GRANT {APP_ROLE} TO CURRENT_USER",
         ),
@@ -138,9 +153,14 @@ async def _prepare(connection: AsyncConnection) -> None:
     await connection.rollback()
 
 
-def _upgrade(connection: Connection) -> None:
+def _alembic() -> Config:
     config = Config()
     config.set_main_option("script_location", str(resource("migrations")).replace("%", "%%"))
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _alembic()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     connection.commit()

@@ -1,4 +1,4 @@
-"""The double-entry ledger: nothing else writes transfers. Amounts are fen, always positive; an account never shrinks."""
+"""The double-entry ledger: nothing else writes transfers. Amounts are fen and always positive."""
 
 from sqlalchemy import func, select, union_all
 from sqlalchemy.dialects.postgresql import insert
@@ -21,7 +21,7 @@ async def post_payments(session: AsyncSession, orders: OrderBatch, *, rail: str)
 
 
 async def post_completions(session: AsyncSession, orders: OrderBatch) -> None:
-    """Escrow is split to brands (supply), distributors (commission) and the platform (revenue, or subsidy when negative).
+    """Escrow is split to brands (supply), distributors (commission) and the platform (revenue, subsidy when below 0).
 
     Raises IntegrityError when one of them was posted before: each is completed once.
     """
@@ -49,4 +49,3 @@ async def _platform_account(session: AsyncSession, kind: str, rail: str | None =
         await session.execute(insert(LedgerAccount).values(kind=kind, rail=rail).on_conflict_do_nothing())
         account_id = (await session.scalars(found)).one()
     return account_id
-

@@ -18,6 +18,6 @@ def parse_yuan(text: str) -> int:
 
 
 def format_yuan(amount: int) -> str:
-    """"49.90" of 4990 fen: what exports and tables show, and what `parse_yuan` reads back."""
+    """ "49.90" of 4990 fen: what exports and tables show, and what `parse_yuan` reads back."""
     sign = "-" if amount < 0 else ""
     return f"{sign}{abs(amount) // 100}.{abs(amount) % 100:02d}"

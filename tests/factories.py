@@ -114,7 +114,13 @@ async def a_store(session: AsyncSession, owner: models.Distributor | None = None
 
 
 async def a_listing(
-    session: AsyncSession, store: models.Store, product_id: int, *, price: int = 4990, position: int = 1, pitch: str = ""
+    session: AsyncSession,
+    store: models.Store,
+    product_id: int,
+    *,
+    price: int = 4990,
+    position: int = 1,
+    pitch: str = "",
 ) -> models.Listing:
     listing = models.Listing(store_id=store.id, product_id=product_id, price=price, position=position, pitch=pitch)
     session.add(listing)

@@ -16,7 +16,9 @@ Share = tuple[int, int, int, str]
 """(position, uncapped amount, amount, outcome)"""
 
 
-async def _order_of_9899(session: AsyncSession, seller_state: str = "active", parent_state: str = "active") -> models.Order:
+async def _order_of_9899(
+    session: AsyncSession, seller_state: str = "active", parent_state: str = "active"
+) -> models.Order:
     """Quantity 2 at 4990 less 81; supply price 2600; three positions."""
     top = await factories.a_distributor(session, rank=1)
     parent = await factories.a_distributor(session, parent=top, rank=2, state=parent_state)

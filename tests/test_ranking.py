@@ -166,6 +166,16 @@ async def test_the_mean_of_growth_is_floored_below_zero_too(session: AsyncSessio
     assert [found[seller.id].growth_bps for seller in (falling, new)] == [-6667, -3334]
 
 
+async def test_no_growth_from_below_zero(session: AsyncSession) -> None:
+    """More was refunded than paid in the period before: no denominator, for the one and for the mean."""
+    seller = await a_seller(session, 100, at=IN_MAY)
+    await ranking.roll_up(session)
+    await refund(session, seller, 300)
+    await sell(session, seller, 100)
+    score = (await scores(session, await a_policy(session)))[seller.id]
+    assert (score.output, score.output_before, score.growth_bps) == (100, -200, 0)
+
+
 async def test_no_denominator_in_the_whole_cohort(session: AsyncSession) -> None:
     seller = await a_seller(session)
     score = (await scores(session, await a_policy(session, min_orders=10)))[seller.id]
@@ -190,6 +200,20 @@ async def test_sell_through(session: AsyncSession) -> None:
     assert (score.listings, score.listings_sold, score.sell_through_bps) == (3, 1, 3333)
     assert (found[other.id].listings, found[other.id].sell_through_bps) == (0, 3333)  # the mean
     assert (found[owner.id].output, found[other.id].output) == (200, 200)  # the seller's, not the store's
+
+
+async def test_a_gift_is_sold_and_a_refunded_line_is_not(session: AsyncSession) -> None:
+    owner = await a_seller(session)
+    store = await factories.a_store(session, owner)
+    gift, kept, returned = [await factories.a_variant(session) for _ in range(3)]
+    for position, variant in enumerate((gift, kept, returned), start=1):
+        (await factories.a_listing(session, store, variant.product_id, position=position)).listed_at = LISTED
+    await a_sale(session, store, (gift, 1, 0, 0), (kept, 1, 100, 0), (returned, 1, 200, 0))
+    line = (await session.scalars(select(models.OrderLine).where(models.OrderLine.paid == 200))).one()
+    line.refunded, line.platform = 200, line.platform - 200
+    await session.flush()
+    score = (await scores(session, await a_policy(session)))[owner.id]
+    assert (score.orders, score.listings, score.listings_sold, score.sell_through_bps) == (1, 3, 2, 6666)
 
 
 async def test_a_wholly_refunded_order_is_none(session: AsyncSession) -> None:

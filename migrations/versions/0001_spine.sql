@@ -81,6 +81,35 @@ CREATE TABLE ranking_policies (
     CONSTRAINT uq_ranking_policies_code UNIQUE (code)
 );
 
+CREATE TABLE daily_sellers (
+    branch_id BIGINT NOT NULL,
+    seller_id BIGINT NOT NULL,
+    day DATE NOT NULL,
+    orders BIGINT NOT NULL,
+    units BIGINT NOT NULL,
+    paid BIGINT NOT NULL,
+    refunded BIGINT NOT NULL,
+    CONSTRAINT pk_daily_sellers PRIMARY KEY (branch_id, seller_id, day),
+    CONSTRAINT ck_daily_sellers_not_negative CHECK (orders >= 0 AND units >= 0 AND paid >= 0 AND refunded >= 0)
+);
+
+CREATE INDEX ix_daily_sellers_day ON daily_sellers (day);
+
+CREATE TABLE daily_brands (
+    branch_id BIGINT NOT NULL,
+    store_id BIGINT NOT NULL,
+    brand_id BIGINT NOT NULL,
+    day DATE NOT NULL,
+    orders BIGINT NOT NULL,
+    units BIGINT NOT NULL,
+    paid BIGINT NOT NULL,
+    refunded BIGINT NOT NULL,
+    CONSTRAINT pk_daily_brands PRIMARY KEY (branch_id, store_id, brand_id, day),
+    CONSTRAINT ck_daily_brands_not_negative CHECK (orders >= 0 AND units >= 0 AND paid >= 0 AND refunded >= 0)
+);
+
+CREATE INDEX ix_daily_brands_brand_id_day ON daily_brands (brand_id, day);
+
 CREATE SEQUENCE settlement_runs_id_seq;
 
 CREATE TABLE settlement_runs (
@@ -265,21 +294,6 @@ CREATE TABLE ranking_scores (
     CONSTRAINT fk_ranking_scores_tier_id FOREIGN KEY(tier_id) REFERENCES tiers (id)
 );
 
-CREATE TABLE daily_sellers (
-    branch_id BIGINT NOT NULL,
-    seller_id BIGINT NOT NULL,
-    day DATE NOT NULL,
-    orders BIGINT NOT NULL,
-    units BIGINT NOT NULL,
-    paid BIGINT NOT NULL,
-    refunded BIGINT NOT NULL,
-    CONSTRAINT pk_daily_sellers PRIMARY KEY (branch_id, seller_id, day),
-    CONSTRAINT ck_daily_sellers_not_negative CHECK (orders >= 0 AND units >= 0 AND paid >= 0 AND refunded >= 0),
-    CONSTRAINT fk_daily_sellers_seller_id FOREIGN KEY(seller_id) REFERENCES distributors (id)
-);
-
-CREATE INDEX ix_daily_sellers_day ON daily_sellers (day);
-
 CREATE SEQUENCE statements_id_seq;
 
 CREATE TABLE statements (
@@ -424,26 +438,9 @@ CREATE TABLE orders (
 )
  WITH (fillfactor = 80);
 
-CREATE INDEX ix_orders_not_rolled_up ON orders (branch_id, id) WHERE NOT rolled_up AND paid_at IS NOT NULL;
-
 CREATE INDEX ix_orders_paid_at ON orders (paid_at);
 
-CREATE TABLE daily_brands (
-    branch_id BIGINT NOT NULL,
-    store_id BIGINT NOT NULL,
-    brand_id BIGINT NOT NULL,
-    day DATE NOT NULL,
-    orders BIGINT NOT NULL,
-    units BIGINT NOT NULL,
-    paid BIGINT NOT NULL,
-    refunded BIGINT NOT NULL,
-    CONSTRAINT pk_daily_brands PRIMARY KEY (branch_id, store_id, brand_id, day),
-    CONSTRAINT ck_daily_brands_not_negative CHECK (orders >= 0 AND units >= 0 AND paid >= 0 AND refunded >= 0),
-    CONSTRAINT fk_daily_brands_store_id FOREIGN KEY(store_id) REFERENCES stores (id),
-    CONSTRAINT fk_daily_brands_brand_id FOREIGN KEY(brand_id) REFERENCES brands (id)
-);
-
-CREATE INDEX ix_daily_brands_brand_id_day ON daily_brands (brand_id, day);
+CREATE INDEX ix_orders_not_rolled_up ON orders (branch_id, id) WHERE NOT rolled_up AND paid_at IS NOT NULL;
 
 CREATE TABLE listings (
     store_id BIGINT NOT NULL,
@@ -500,9 +497,9 @@ CREATE TABLE order_lines (
 )
  WITH (fillfactor = 80);
 
-CREATE INDEX ix_order_lines_statement_id ON order_lines (statement_id) WHERE statement_id IS NOT NULL;
-
 CREATE INDEX ix_order_lines_unsettled ON order_lines (branch_id, order_id) WHERE statement_id IS NULL;
+
+CREATE INDEX ix_order_lines_statement_id ON order_lines (statement_id) WHERE statement_id IS NOT NULL;
 
 CREATE SEQUENCE commissions_id_seq;
 
@@ -533,8 +530,6 @@ CREATE TABLE commissions (
     CONSTRAINT fk_commissions_statement_id FOREIGN KEY(statement_id) REFERENCES statements (id)
 )
  WITH (fillfactor = 80);
-
-CREATE INDEX ix_commissions_unsettled ON commissions (branch_id, line_id) WHERE statement_id IS NULL;
 
 CREATE INDEX ix_commissions_statement_id ON commissions (statement_id) WHERE statement_id IS NOT NULL;
 

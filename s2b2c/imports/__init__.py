@@ -6,7 +6,7 @@ after the last check; `batch` and `late` blocks are the steps of an order import
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import CursorResult, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import orders
+from s2b2c import catalogue, orders
 from s2b2c.config import settings
 from s2b2c.imports import files
 from s2b2c.imports.kinds import KINDS
@@ -27,6 +27,10 @@ RAIL = "import"
 
 Progress = Callable[[str, int, int], None]
 """Told the step at work, how much of it is done, and of how much."""
+
+
+def _unseen(step: str, done: int, total: int) -> None:
+    """Nobody is watching."""
 
 
 class Problem(NamedTuple):
@@ -51,8 +55,8 @@ class Report:
 class ImportRefused(Exception):
     """The file was not imported; every problem has been told."""
 
-    def __init__(self, problems: int) -> None:
-        super().__init__(f"{problems} problem{'s' * (problems != 1)}, nothing was imported")
+    def __init__(self, problems: int, path: Path) -> None:
+        super().__init__(f"{path.name}: {problems} problem{'s' * (problems != 1)}, nothing was imported")
         self.problems = problems
 
 
@@ -63,36 +67,36 @@ async def import_file(
     *,
     now: datetime,
     tell: Callable[[Problem], None],
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = _unseen,
     dry_run: bool = False,
 ) -> Report:
     """Import one canonical CSV file of `kind` in the session's transaction; the same file again changes nothing.
 
-    `tell` hears of every problem, in the order of lines. Raises ImportRefused after the last one; the caller rolls back.
-    A dry run ends after the checks.
+    `tell` hears of every problem, in the order of lines. Raises ImportRefused after the last one; the caller rolls
+    back. A dry run ends after the checks.
     """
     report = Report()
     # Imports wait for one another: two of the same file would both find their rows missing.
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('s2b2c.imports'))"))
     await session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+    await session.execute(text("SET LOCAL work_mem = '128MB'"))
     try:
         source = files.inspect(path)
-        size = path.stat().st_size
         read = 0
 
         def advance(more: int) -> None:
             nonlocal read
             read += more
-            progress("reading", read, size)
+            progress("reading", read, source.size)
 
         report.rows = await stage(session, KINDS[kind], source, advance)
     except BadHeader as error:
         for column, reason in error.problems:
             tell(Problem(1, column, reason))
-        raise ImportRefused(len(error.problems)) from None
+        raise ImportRefused(len(error.problems), path) from None
     except files.BadFile as error:
         tell(Problem(error.line, "", error.reason))
-        raise ImportRefused(1) from None
+        raise ImportRefused(1, path) from None
     parameters = {"now": now, "sha256": source.sha256, "max_paid_positions": settings().max_paid_positions}
     blocks = statements(f"import_{kind}")
     last_check = max(number for number, name in enumerate(blocks) if name.startswith(("check", "warn")))
@@ -100,12 +104,11 @@ async def import_file(
         progress(name.replace("_", " "), number, len(blocks))
         await _run(session, name, block, parameters, report)
         if number == last_check:
-            await _refuse_problems(session, report, tell)
+            await _refuse_problems(session, path, report, tell)
             if dry_run:
                 return report
     if kind in {"catalogue", "stores"}:
-        for name in ("withdraw_listings", "clamp_listings"):
-            report.updated += await _count(session, statements("catalogue")[name], {})
+        report.updated += await catalogue.fit_listings(session)
     if kind == "orders":
         await _take_orders(session, report, progress)
     return report
@@ -116,7 +119,7 @@ async def _run(
 ) -> None:
     match name.partition("_")[0]:
         case "check" | "warn" as action:
-            found = f"SELECT {action == 'warn'}, found.* FROM ({block.text}) AS found"
+            found = f"SELECT {action == 'warn'}, found.* FROM ({block.text}) AS found"  # noqa: S608  our own blocks
             await session.execute(
                 text(f"INSERT INTO problems (is_warning, line, column_name, reason) {found}"), parameters
             )
@@ -130,13 +133,15 @@ async def _run(
             report.updated += await _count(session, block, parameters)
 
 
-async def _count(session: AsyncSession, block: TextClause, parameters: dict[str, object]) -> int:
+async def _count(session: AsyncSession, block: TextClause, parameters: Mapping[str, object]) -> int:
     return cast("CursorResult[Any]", await session.execute(block, parameters)).rowcount
 
 
-async def _refuse_problems(session: AsyncSession, report: Report, tell: Callable[[Problem], None]) -> None:
+async def _refuse_problems(session: AsyncSession, path: Path, report: Report, tell: Callable[[Problem], None]) -> None:
     found = await session.stream(
-        text("SELECT line, column_name, reason, is_warning FROM problems ORDER BY line, column_name COLLATE \"C\", reason COLLATE \"C\"")
+        text(
+            'SELECT line, column_name, reason, is_warning FROM problems ORDER BY line, column_name COLLATE "C", reason COLLATE "C"'
+        )
     )
     problems = 0
     async for row in found:
@@ -145,7 +150,7 @@ async def _refuse_problems(session: AsyncSession, report: Report, tell: Callable
         problems += not problem.is_warning
         report.warnings += problem.is_warning
     if problems:
-        raise ImportRefused(problems)
+        raise ImportRefused(problems, path)
 
 
 async def _take_orders(session: AsyncSession, report: Report, progress: Progress) -> None:
@@ -155,7 +160,8 @@ async def _take_orders(session: AsyncSession, report: Report, progress: Progress
     for first in range(0, total, ORDERS_AT_ONCE):
         progress("placing, paying and completing orders", first, total)
         batch = {"first": first, "last": first + ORDERS_AT_ONCE}
-        for name in ("batch_claims", "batch_orders", "batch_lines"):
+        await session.execute(blocks["batch_claims"], batch)
+        for name in ("batch_orders", "batch_lines"):
             report.inserted += await _count(session, blocks[name], batch)
         events = (await session.execute(blocks["batch_events"], batch)).all()
         await orders.pay(session, [(e.branch_id, e.id, e.paid_at) for e in events], rail=RAIL)

@@ -30,25 +30,27 @@ class Source(NamedTuple):
     path: Path
     encoding: str
     sha256: str
+    size: int
 
 
 def inspect(path: Path) -> Source:
     """Read the file once: its SHA-256, and whether it is UTF-8 or GB18030. Raises BadFile when it is neither."""
     digest = hashlib.sha256()
     decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8-sig", "gb18030")}
-    line = 1
+    line, size = 1, 0
     try:
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
                 if line == 1 and piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                     raise BadFile(1, "the file is UTF-16: save it as CSV in UTF-8 or GB18030")
                 digest.update(piece)
+                size += len(piece)
                 _decode(decoders, piece, line, final=False)
                 line += piece.count(b"\n")
     except OSError as error:
         raise BadFile(1, f"cannot be opened: {error.strerror}") from error
     _decode(decoders, b"", line, final=True)
-    return Source(path, next(iter(decoders)), digest.hexdigest())
+    return Source(path, next(iter(decoders)), digest.hexdigest(), size)
 
 
 def _decode(decoders: dict[str, codecs.IncrementalDecoder], piece: bytes, line: int, *, final: bool) -> None:
@@ -66,7 +68,7 @@ def _decode(decoders: dict[str, codecs.IncrementalDecoder], piece: bytes, line: 
 def rows(source: Source, progress: Progress) -> Iterator[tuple[int, list[str]]]:
     """Each row with the line it starts on; empty lines are passed over, cells are stripped of outer blanks."""
     with source.path.open(encoding=source.encoding, newline="") as file:
-        reader = csv.reader(_lines(file, progress), strict=True)
+        reader = csv.reader(_lines(file, source.encoding, progress), strict=True)
         line = 1
         try:
             for row in reader:
@@ -77,11 +79,11 @@ def rows(source: Source, progress: Progress) -> Iterator[tuple[int, list[str]]]:
             raise BadFile(line, f"the row that starts here is not CSV: {error}; is a quote left open?") from error
 
 
-def _lines(file: IO[str], progress: Progress) -> Iterator[str]:
+def _lines(file: IO[str], encoding: str, progress: Progress) -> Iterator[str]:
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1
         if len(line) == MAX_LINE:
             raise BadFile(number, f"the line is longer than {MAX_LINE} characters")
-        progress(len(line.encode(file.encoding)))
+        progress(len(line.encode(encoding)))
         yield line

@@ -1,7 +1,6 @@
-"""From a file to the temporary tables `staging` and `problems`: COPY, and what must hold between the rows of one file."""
+"""From a file to the temporary tables `staging` and `problems`: COPY, and what must hold between its rows."""
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import text
@@ -31,10 +30,14 @@ async def stage(session: AsyncSession, kind: Kind, source: files.Source, progres
     rows = files.rows(source, progress)
     header = next(rows, (1, []))[1]
     tiers = await _tiers(session) if "sku" in kind.columns and "supply_price" in kind.columns else {}
-    columns = dict(kind.columns) | {f"{TIER_COST}{code}": Column(AMOUNT.cell, "bigint", optional=True) for code in tiers}
+    columns = dict(kind.columns) | {
+        f"{TIER_COST}{code}": Column(AMOUNT.cell, "bigint", optional=True) for code in tiers
+    }
     if problems := list(_header_problems(header, columns)):
         raise BadHeader(problems)
-    staged_as = {name: f"cost_{tiers[name.removeprefix(TIER_COST)]}" if name.startswith(TIER_COST) else name for name in header}
+    staged_as = {
+        name: f"cost_{tiers[name.removeprefix(TIER_COST)]}" if name.startswith(TIER_COST) else name for name in header
+    }
     await _create_tables(session, {staged_as[name]: columns[name].sql_type for name in header}, len(tiers))
     reader = _Reader(rows, [(name, columns[name]) for name in header])
     connection = await (await session.connection()).get_raw_connection()
@@ -59,7 +62,8 @@ async def stage(session: AsyncSession, kind: Kind, source: files.Source, progres
 
 
 async def _tiers(session: AsyncSession) -> dict[str, int]:
-    return {code: rank for code, rank in await session.execute(text("SELECT code, rank FROM tiers ORDER BY rank"))}
+    rows = await session.execute(text("SELECT code, rank FROM tiers ORDER BY rank"))
+    return {row.code: row.rank for row in rows}
 
 
 def _header_problems(header: list[str], columns: Mapping[str, Column]) -> Iterator[tuple[str, str]]:
@@ -83,7 +87,10 @@ async def _create_tables(session: AsyncSession, types: Mapping[str, str], tiers:
         costs = ", ".join(f"cost_{rank}" for rank in range(1, tiers + 1))
         columns.append(f"tier_costs bigint[] GENERATED ALWAYS AS (ARRAY[{costs}]) STORED")
     await session.execute(
-        text(f"CREATE TEMP TABLE staging (line bigint, {', '.join(columns)}, bad_columns text[], reasons text[]) ON COMMIT DROP")
+        text(
+            f"CREATE TEMP TABLE staging (line bigint, {', '.join(columns)}, bad_columns text[], reasons text[]) "
+            "ON COMMIT DROP"
+        )
     )
     await session.execute(
         text(
@@ -142,7 +149,8 @@ async def _check_rows(session: AsyncSession, kind: Kind) -> None:
 
 
 def _same(columns: tuple[str, ...], left: str, right: str) -> str:
-    return f"({', '.join(f'{left}.{name}' for name in columns)}) IS NOT DISTINCT FROM ({', '.join(f'{right}.{name}' for name in columns)})"
+    one, other = (", ".join(f"{side}.{name}" for name in columns) for side in (left, right))
+    return f"({one}) IS NOT DISTINCT FROM ({other})"
 
 
 def _repeated(columns: tuple[str, ...]) -> str:
@@ -150,9 +158,12 @@ def _repeated(columns: tuple[str, ...]) -> str:
     return f"""
         INSERT INTO problems (line, column_name, reason)
         SELECT s.line, '{columns[-1]}', format('the same {" and ".join(columns)} stand on line %s', twice.first)
-        FROM (SELECT {names}, min(line) AS first FROM staging WHERE bad_columns IS NULL GROUP BY {names} HAVING count(*) > 1) AS twice
+        FROM (
+            SELECT {names}, min(line) AS first FROM staging WHERE bad_columns IS NULL
+            GROUP BY {names} HAVING count(*) > 1
+        ) AS twice
         JOIN staging s ON {_same(columns, "s", "twice")} AND s.line > twice.first
-    """
+    """  # noqa: S608  the names come from KINDS
 
 
 def _disagreeing(group: tuple[str, ...], columns: tuple[str, ...]) -> str:
@@ -162,9 +173,12 @@ def _disagreeing(group: tuple[str, ...], columns: tuple[str, ...]) -> str:
     return f"""
         INSERT INTO problems (line, column_name, reason)
         SELECT s.line, c.name, format('differs from line %s, which has the same {" and ".join(group)}', f.line)
-        FROM (SELECT {names}, min(line) AS first FROM staging WHERE bad_columns IS NULL GROUP BY {names} HAVING {differ}) AS g
+        FROM (
+            SELECT {names}, min(line) AS first FROM staging WHERE bad_columns IS NULL
+            GROUP BY {names} HAVING {differ}
+        ) AS g
         JOIN staging f ON f.line = g.first
         JOIN staging s ON {_same(group, "s", "g")} AND s.bad_columns IS NULL
         CROSS JOIN LATERAL (VALUES {pairs}) AS c (name, differs)
         WHERE c.differs
-    """
+    """  # noqa: S608  the names come from KINDS

@@ -2,7 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import DDL, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, event, func, text
+from sqlalchemy import (
+    DDL,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    event,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import BigInteger
@@ -89,7 +99,7 @@ class Price(Base):
     tier_costs: Mapped[list[int | None]] = mapped_column(ARRAY(BigInteger))
 
 
-COSTS_IN_ORDER = DDL(
+COSTS_IN_ORDER = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
     """
     CREATE FUNCTION costs_in_order(supply bigint, costs bigint[]) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -71,12 +71,11 @@ class Commission(Base):
         CheckConstraint("position >= 0", name="position"),
         CheckConstraint("uncapped_amount >= 0 AND amount BETWEEN 0 AND uncapped_amount", name="amount"),
         CheckConstraint(
-            "CASE outcome WHEN 'earned' THEN amount = uncapped_amount AND amount > 0 WHEN 'zero' THEN uncapped_amount = 0 "
-            "WHEN 'capped' THEN amount < uncapped_amount ELSE amount = 0 END",
+            "CASE outcome WHEN 'earned' THEN amount = uncapped_amount AND amount > 0 "
+            "WHEN 'zero' THEN uncapped_amount = 0 WHEN 'capped' THEN amount < uncapped_amount ELSE amount = 0 END",
             name="explained",
         ),
         Index("ix_commissions_statement_id", "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
-        Index("ix_commissions_unsettled", "branch_id", "line_id", postgresql_where=text("statement_id IS NULL")),
         {"postgresql_with": {"fillfactor": "80"}},
     )
 

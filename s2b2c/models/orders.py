@@ -44,7 +44,8 @@ class Claim(Base):
 class Order(Base):
     """An order in the branch it was born in.
 
-    Payment freezes `upline` (position 0, the seller, first) with the tier and state of each member, and the plan in force.
+    Payment freezes `upline` (position 0, the seller, first) with the tier and state of each member, and the plan in
+    force.
     """
 
     __tablename__ = "orders"
@@ -53,15 +54,20 @@ class Order(Base):
         CheckConstraint("(paid_at IS NULL) = (state IN ('placed', 'cancelled'))", name="paid_at"),
         CheckConstraint("(completed_at IS NULL) = (state <> 'completed')", name="completed_at"),
         CheckConstraint("(completed_at IS NULL) = (matures_at IS NULL)", name="matures_at"),
-        CheckConstraint("placed_at <= paid_at AND paid_at <= completed_at AND completed_at <= matures_at", name="times"),
+        CheckConstraint(
+            "placed_at <= paid_at AND paid_at <= completed_at AND completed_at <= matures_at", name="times"
+        ),
         CheckConstraint(
             "CASE WHEN paid_at IS NULL THEN num_nonnulls(upline, upline_tiers, upline_states, plan_id) = 0 "
             "ELSE num_nulls(upline, upline_tiers, upline_states) = 0 AND upline[1] = seller_id "
-            "AND cardinality(upline_tiers) = cardinality(upline) AND cardinality(upline_states) = cardinality(upline) END",
+            "AND cardinality(upline_tiers) = cardinality(upline) "
+            "AND cardinality(upline_states) = cardinality(upline) END",
             name="upline",
         ),
         Index("ix_orders_paid_at", "paid_at"),
-        Index("ix_orders_not_rolled_up", "branch_id", "id", postgresql_where=text("NOT rolled_up AND paid_at IS NOT NULL")),
+        Index(
+            "ix_orders_not_rolled_up", "branch_id", "id", postgresql_where=text("NOT rolled_up AND paid_at IS NOT NULL")
+        ),
         {"postgresql_with": {"fillfactor": "80"}},
     )
 

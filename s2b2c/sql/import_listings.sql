@@ -14,7 +14,7 @@ WHERE brand IS NOT NULL AND product_code IS NOT NULL AND NOT EXISTS (
 -- name: resolve
 CREATE TEMP TABLE chosen ON COMMIT DROP AS
 SELECT s.line, s.price, s.position, coalesce(s.pitch, '') AS pitch, t.id AS store_id, p.id AS product_id,
-       tier.rank AS tier_rank
+       tier.rank AS tier_rank, d.joined_on::timestamp AT TIME ZONE 'Asia/Shanghai' AS listed_at
 FROM staging s
 JOIN stores t ON t.slug = s.store_slug
 JOIN distributors d ON d.id = t.distributor_id
@@ -49,7 +49,8 @@ WHERE l.store_id = c.store_id AND l.product_id = c.product_id
   AND (l.price, l.position, l.pitch) IS DISTINCT FROM (c.price, c.position, c.pitch)
 
 -- name: insert_listings
-INSERT INTO listings (store_id, product_id, price, position, pitch)
-SELECT store_id, product_id, price, position, pitch FROM chosen c
+-- They were live in the system they come from, nobody knows since when: since their owner joined at the earliest.
+INSERT INTO listings (store_id, product_id, price, position, pitch, listed_at)
+SELECT store_id, product_id, price, position, pitch, listed_at FROM chosen c
 WHERE NOT EXISTS (SELECT FROM listings l WHERE l.store_id = c.store_id AND l.product_id = c.product_id)
 ORDER BY line

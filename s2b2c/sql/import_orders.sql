@@ -44,7 +44,8 @@ WHERE (t.slug, u.ref, o.paid_at) IS DISTINCT FROM (h.store_slug, h.customer_ref,
    OR o.completed_at <> h.completed_at
 
 -- name: check_changed_lines
-SELECT coalesce(k.line, h.line), 'order_no', format('order %s was imported before with other lines', h.order_no)
+SELECT coalesce(k.line, h.line), 'order_no',
+       format('order %s was imported before with other lines', coalesce(k.order_no, h.order_no))
 FROM (
     SELECT DISTINCT order_no, old_branch_id, old_id FROM known WHERE old_id IS NOT NULL
 ) AS old

@@ -1,0 +1,378 @@
+"""The command line: `s2b2c --help`."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import DBAPIError
+
+from s2b2c import accounts, audit, embedded, exports, imports, main_job, ranking, settlements, worker
+from s2b2c.api import schema
+from s2b2c.app import create_app
+from s2b2c.config import CHECKOUT, resource, settings, state_dir
+from s2b2c.db import Database, MigrationError, check_current, migrate
+from s2b2c.errors import Refused
+from s2b2c.imports.cells import SHANGHAI
+
+STATEMENT_TIMEOUT = timedelta(seconds=10)
+"""The backstop for what clients ask; long work of the command line has none."""
+ROLLUPS_EVERY = timedelta(seconds=15)
+PARENT = "S2B2C_PARENT"
+"""Set for a child of `s2b2c up`: it ends when its standard input does, however its parent died."""
+
+T = TypeVar("T")
+Kind = Literal["tiers", "network", "catalogue", "stores", "listings", "plans", "orders"]
+Role = Literal["distributor", "brand", "finance", "operator"]
+DAY = ["%Y-%m-%d"]
+
+out = Console()
+err = Console(stderr=True)
+app = typer.Typer(
+    help="s2b2c: supply, storefronts, orders, commissions, ranking and settlement of tiered distributors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+export_app = typer.Typer(no_args_is_help=True, help="Write files for finance.")
+app.add_typer(export_app, name="export")
+
+
+class CommandError(Exception):
+    """Something the user can mend; the message says how."""
+
+
+def main() -> None:
+    """Run a command. What the user can mend is one line on stderr; the rest is one line and a traceback in a file."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        app()
+    except (
+        *(CommandError, MigrationError, embedded.EmbeddedServerError, Refused, imports.ImportRefused),
+        *(settlements.SettlementError, exports.ExportError),
+    ) as error:
+        sys.exit(f"s2b2c: {error}")
+    except ValidationError as error:
+        sys.exit("\n".join(f"s2b2c: S2B2C_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (DBAPIError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        sys.exit(f"s2b2c: the database or a file failed: {cause} (details in {_keep_traceback()})")
+    except Exception as error:  # noqa: BLE001  no traceback reaches a user
+        sys.exit(f"s2b2c: unexpected {type(error).__name__}; details in {_keep_traceback()}")
+
+
+def _keep_traceback() -> Path:
+    path = state_dir() / "error.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(traceback.format_exc(), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    """The URL of the database in the settings, else of our own server for as long as the block runs."""
+    if url := settings().database_url:
+        yield url
+    else:
+        with embedded.server(state_dir() / "pg") as own:
+            yield own
+
+
+def _run(work: Callable[[Database], Awaitable[T]]) -> T:
+    """The result of `work` on an up-to-date database. Raises CommandError when it is not migrated."""
+
+    async def run(url: str) -> T:
+        await check_current(settings().owner_database_url or url)
+        database = Database(url)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    with _server() as url:
+        return asyncio.run(run(url))
+
+
+@contextmanager
+def _progress() -> Iterator[imports.Progress]:
+    """A bar on stderr for the step at work; nothing when stderr is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("")
+
+        def show(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=max(total, 1))
+
+        yield show
+
+
+@app.command("import")
+def import_(
+    kind: Kind,
+    files: list[Path],
+    dry_run: Annotated[bool, typer.Option(help="Check everything, write nothing.")] = False,
+) -> None:
+    """Import canonical CSV files (seed/README.md says how they look): all or nothing per file."""
+
+    async def work(db: Database) -> None:
+        refused = 0
+        for path in files:
+            try:
+                with _progress() as progress:
+                    report = await main_job.import_path(db, kind, path, err, progress, dry_run=dry_run)
+            except imports.ImportRefused as error:
+                refused += 1
+                err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            else:
+                out.print(main_job.told(path, report, dry_run=dry_run), highlight=False, soft_wrap=True)
+        if refused:
+            raise CommandError(f"{refused} of {len(files)} files refused")
+
+    _run(work)
+
+
+@app.command()
+def rank(
+    start: Annotated[datetime, typer.Option("--from", formats=DAY, help="First day.")],
+    end: Annotated[datetime, typer.Option("--to", formats=DAY, help="Day after the last.")],
+    dry_run: Annotated[bool, typer.Option(help="Show the ranking, keep nothing.")] = False,
+) -> None:
+    """Rank the distributors over a period and freeze the result; the same period again replaces it."""
+
+    async def work(db: Database) -> None:
+        with _progress() as progress:
+            await main_job.roll_up(db, progress)
+        async with db.write() as session:
+            policy = await ranking.default_policy(session)
+            result = await ranking.rank(session, start=start.date(), end=end.date(), policy=policy, dry_run=dry_run)
+        main_job.show_ranking(out, start.date(), end.date(), result.top, result.tail)
+        kept = "nothing was kept" if result.run_id is None else f"run {result.run_id}"
+        out.print(f"{result.ranked} ranked, {result.in_tail} in the tail, {kept}", highlight=False)
+
+    _run(work)
+
+
+@app.command()
+def settle(
+    until: Annotated[datetime, typer.Option(formats=DAY, help="What matured before this day begins.")],
+) -> None:
+    """Put everything that matured and stands in no statement into a new settlement run."""
+
+    async def work(db: Database) -> None:
+        with _progress() as progress:
+            async with db.write() as session:
+                cutoff = until.replace(tzinfo=SHANGHAI)
+                settled = await settlements.settle(
+                    session, cutoff=cutoff, now=datetime.now(UTC), progress=partial(progress, "settling")
+                )
+        if settled is None:
+            out.print("Nothing matured that is not in a statement already.")
+        else:
+            await main_job.show_settlement(db, settled.run_id, out)
+
+    _run(work)
+
+
+@export_app.command("settlement")
+def export_settlement(
+    run: int,
+    file: Annotated[Path, typer.Option("--out", help="Where to; its SHA-256 goes beside it.")],
+    form: Annotated[exports.Format, typer.Option("--format")] = "csv",
+    language: Annotated[exports.Language, typer.Option()] = "zh",
+    encoding: Annotated[exports.Encoding, typer.Option()] = "utf-8",
+) -> None:
+    """Every statement of a settlement run, line by line, with control totals."""
+
+    async def work(db: Database) -> None:
+        with _progress() as progress:
+            await main_job.export(db, run, form, file, out, progress, language=language, encoding=encoding)
+
+    _run(work)
+
+
+@app.command("audit")
+def audit_() -> None:
+    """Check every invariant on the live data; exits with 1 and names the rows when one is broken."""
+
+    async def work(db: Database) -> None:
+        with _progress() as progress:
+            async with db.snapshot() as session:
+                breaches = await audit.audit(session, progress=partial(progress, "checking"))
+        for breach in breaches:
+            out.print(f"{breach}", markup=False, highlight=False, soft_wrap=True)
+        if breaches:
+            raise CommandError(f"{len(breaches)} invariants are broken")
+        out.print("Every invariant holds.")
+
+    _run(work)
+
+
+@app.command()
+def token(
+    role: Role,
+    brand: Annotated[str | None, typer.Option(help="Name of the brand, for the role brand.")] = None,
+    distributor: Annotated[str | None, typer.Option(help="Code, for the role distributor.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=30)] = 1,
+) -> None:
+    """Print a signed development token: `Authorization: Bearer <token>`."""
+
+    async def work(db: Database) -> str:
+        async with db.write() as session:
+            return await accounts.issue_token(
+                session,
+                role=role,
+                brand=brand,
+                distributor=distributor,
+                secret=accounts.token_secret(),
+                lifetime=timedelta(days=days),
+            )
+
+    sys.stdout.write(_run(work) + "\n")
+
+
+@app.command("migrate")
+def migrate_() -> None:
+    """Bring the database to the newest migration, as the owner of the schema."""
+    with _server() as url:
+        asyncio.run(migrate(settings().owner_database_url or url))
+    out.print("The database is up to date.")
+
+
+@app.command("schema")
+def schema_() -> None:
+    """Write graphql/schema.graphql from the code."""
+    path = resource("graphql") / "schema.graphql"
+    path.write_text(schema.sdl(), encoding="utf-8")
+    out.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def serve() -> None:
+    """Serve GraphQL on S2B2C_HOST and S2B2C_PORT."""
+    logging.basicConfig(level=logging.INFO)
+    _end_with_parent()
+    with _server() as url:
+        database = Database(url, statement_timeout=STATEMENT_TIMEOUT)
+        api = create_app(database, token_secret=accounts.token_secret())
+        uvicorn.run(api, host=settings().host, port=settings().port, log_level="warning")
+
+
+@app.command("worker")
+def worker_() -> None:
+    """Run what comes by time: the daily totals."""
+    logging.basicConfig(level=logging.INFO)
+    _end_with_parent()
+
+    async def work(db: Database) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await worker.run(db, every=ROLLUPS_EVERY, stop=stop)
+
+    _run(work)
+
+
+def _end_with_parent() -> None:
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.environ.get(PARENT):
+        threading.Thread(target=watch, daemon=True).start()
+
+
+@app.command()
+def up() -> None:
+    """The whole system: migrate, run the main job on the sample network, then serve with a worker, until Ctrl-C."""
+    host, port = settings().host, settings().port
+    _refuse_busy_port(host, port)
+    with _server() as url:
+        asyncio.run(migrate(settings().owner_database_url or url))
+        sample = CHECKOUT / "seed" / "sample"
+        if sample.is_dir():
+            job = main_job.Job(sample, date(2026, 8, 1), date(2026, 11, 1), state_dir() / "exports")
+            asyncio.run(_main_job(url, job))
+        with _children(url, "serve", "worker") as children:
+            _wait_until_served(host, port, children)
+            out.print(
+                f"GraphQL and its explorer: http://{host}:{port}/graphql (Ctrl-C ends everything)", soft_wrap=True
+            )
+            while all(child.poll() is None for child in children):
+                time.sleep(0.2)
+            raise CommandError("a part of the system ended by itself; see above")
+
+
+async def _main_job(url: str, job: main_job.Job) -> None:
+    database = Database(url)
+    try:
+        with _progress() as progress:
+            await main_job.run(database, job, out, progress)
+    finally:
+        await database.close()
+
+
+def _refuse_busy_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"cannot listen on {host}:{port} ({error.strerror}); "
+                f"choose another port: S2B2C_PORT={port + 1} make run"
+            ) from None
+
+
+@contextmanager
+def _children(url: str, *commands: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Our own commands as processes, ended in the order they were started; each ends by itself should we be killed."""
+    environment = os.environ | {"S2B2C_DATABASE_URL": url, PARENT: str(os.getpid())}
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in commands:
+            call = [sys.executable, "-m", "s2b2c.cli", command]
+            # A session of its own: Ctrl-C reaches us alone, and we end the children in order.
+            children.append(subprocess.Popen(call, env=environment, stdin=subprocess.PIPE, start_new_session=True))
+        yield children
+    finally:
+        for child in children:
+            child.terminate()
+            try:
+                child.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def _wait_until_served(host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:
+    while all(child.poll() is None for child in children):
+        try:
+            with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=5):
+                return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()

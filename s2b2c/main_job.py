@@ -1,0 +1,186 @@
+"""The main job from a folder of canonical CSV files to ranking, settlement and its export, told in tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import func, select
+
+from s2b2c import exports, ranking, settlements
+from s2b2c.db import Database
+from s2b2c.exports import Format
+from s2b2c.imports import Problem, Progress, Report, import_file
+from s2b2c.imports.cells import SHANGHAI
+from s2b2c.imports.kinds import KINDS
+from s2b2c.models import RankingRun, SettlementRun
+from s2b2c.money import format_yuan
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to import, the days `[start, end)` to rank and to settle, and where the exports go."""
+
+    folder: Path
+    start: date
+    end: date
+    exports: Path
+    formats: tuple[Format, ...] = get_args(Format)
+
+
+async def run(db: Database, job: Job, console: Console, progress: Progress) -> None:
+    """Do the whole job; what was done before is found done. Raises ImportRefused when a file is not right."""
+    for kind in KINDS:
+        path = job.folder / f"{kind}.csv"
+        report = await import_path(db, kind, path, console, progress)
+        console.print(told(path, report), highlight=False, soft_wrap=True)
+    await roll_up(db, progress)
+    run_id = await _ranked(db, job)
+    async with db.read() as session:
+        top, tail = await ranking.top_and_tail(session, run_id, SHOWN)
+    show_ranking(console, job.start, job.end, top, tail)
+    settled = await _settled(db, datetime.combine(job.end, datetime.min.time(), SHANGHAI), progress)
+    if settled is not None:
+        await show_settlement(db, settled, console)
+        for form in job.formats:
+            await export(db, settled, form, job.exports / f"settlement-{settled}.{form}", console, progress)
+
+
+async def import_path(
+    db: Database, kind: str, path: Path, console: Console, progress: Progress, *, dry_run: bool = False
+) -> Report:
+    """One file in one transaction. Each problem is printed with file, line and column. Raises ImportRefused."""
+
+    def tell(problem: Problem) -> None:
+        where = f"{path.name}:{problem.line}: " + (f"{problem.column}: " if problem.column else "")
+        note = "warning: " if problem.is_warning else ""
+        console.print(f"{where}{note}{problem.reason}", markup=False, highlight=False, soft_wrap=True)
+
+    async with db.write() as session:
+        return await import_file(
+            session, kind, path, now=datetime.now(SHANGHAI), tell=tell, progress=progress, dry_run=dry_run
+        )
+
+
+def told(path: Path, report: Report, *, dry_run: bool = False) -> str:
+    """One line on what an import did."""
+    if dry_run:
+        return f"{path.name}: {report.rows:,} rows, all of them right; nothing was written"
+    return f"{path.name}: {report.rows:,} rows, {report.inserted:,} new, {report.updated:,} changed"
+
+
+async def roll_up(db: Database, progress: Progress) -> None:
+    """Bring the daily totals up to date, one transaction per batch."""
+    done = 0
+    while True:
+        async with db.write() as session:
+            more = await ranking.roll_up(session)
+        if not more:
+            return
+        done += more
+        progress("daily totals", done, done)
+
+
+async def _ranked(db: Database, job: Job) -> int:
+    async with db.write() as session:
+        known = select(RankingRun.id).where(
+            func.lower(RankingRun.period) == job.start, func.upper(RankingRun.period) == job.end
+        )
+        run_id = await session.scalar(known)
+        if run_id is None:
+            policy = await ranking.default_policy(session)
+            run_id = (await ranking.rank(session, start=job.start, end=job.end, policy=policy)).run_id
+    assert run_id is not None
+    return run_id
+
+
+async def _settled(db: Database, cutoff: datetime, progress: Progress) -> int | None:
+    async with db.write() as session:
+        settled = await settlements.settle(
+            session, cutoff=cutoff, now=datetime.now(SHANGHAI), progress=partial(progress, "settling")
+        )
+        return settled.run_id if settled else await session.scalar(select(func.max(SettlementRun.id)))
+
+
+async def export(
+    db: Database,
+    run_id: int,
+    form: Format,
+    out: Path,
+    console: Console,
+    progress: Progress,
+    *,
+    language: exports.Language = "zh",
+    encoding: exports.Encoding = "utf-8",
+) -> None:
+    """Write one file and say where it is."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    async with db.snapshot() as session:
+        written = await exports.export_settlement(
+            session,
+            run_id,
+            format=form,
+            out=out,
+            language=language,
+            encoding=encoding,
+            progress=partial(progress, f"writing {form}"),
+        )
+    rows = written.distributors.lines + written.brands.lines
+    console.print(f"{out} ({rows:,} lines, sha256 {written.sha256})", highlight=False, soft_wrap=True)
+
+
+def show_ranking(
+    console: Console,
+    start: date,
+    end: date,
+    top: Sequence[ranking.Standing],
+    tail: Sequence[ranking.Standing],
+) -> None:
+    table = Table(title=f"Ranking 排名 {start} – {end}")
+    for heading in ("code 编码", "name 名称", "tier 层级", "region 区域"):
+        table.add_column(heading)
+    for heading in ("output 产值", "orders 订单", "score 得分", "rank 名次"):
+        table.add_column(heading, justify="right")
+    table.add_column("tail 末位")
+    for standings in (top, tail):
+        for it in standings:
+            place = f"{it.rank} / {it.members}"
+            cells = (it.code, it.name, it.tier, it.region or "–", format_yuan(it.output), str(it.orders), str(it.score))
+            table.add_row(*cells, place, "×" if it.in_tail else "")
+        table.add_section()
+    console.print(table)
+
+
+async def show_settlement(db: Database, run_id: int, console: Console) -> None:
+    """The greatest statements of a run, and the first lines of the greatest one of a distributor."""
+    async with db.read() as session:
+        rows = await settlements.statement_rows(session, run_id, limit=2 * SHOWN)
+        chosen = next((row for row in rows if row.payee == "distributor"), rows[0])
+        lines = await settlements.statement_lines(session, chosen.id, limit=SHOWN)
+    table = Table(title=f"Settlement 结算 {run_id}")
+    for heading in ("statement 结算单", "payee 收款方", "code 编码", "name 名称"):
+        table.add_column(heading)
+    for heading in ("lines 明细", "gross 应结"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(str(row.id), row.payee, row.code, row.name, f"{row.lines:,}", format_yuan(row.gross))
+    console.print(table)
+    table = Table(title=f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.gross)}")
+    for heading in ("order 订单", "product 商品"):
+        table.add_column(heading)
+    for heading in ("position 级次", "base 基数", "rate 比例 bps", "amount 金额"):
+        table.add_column(heading, justify="right")
+    table.add_column("outcome 结果")
+    for line in lines:
+        base = "" if line.base_amount is None else format_yuan(line.base_amount)
+        numbers = ("" if line.position is None else str(line.position), base, str(line.rate_bps or ""))
+        table.add_row(
+            f"{line.order_no}-{line.line_no}", line.product, *numbers, format_yuan(line.amount), line.outcome or ""
+        )
+    console.print(table)

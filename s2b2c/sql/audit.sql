@@ -1,0 +1,445 @@
+-- name: lines_add_up
+-- paid = quantity x unit price - discount, and supply + commission + platform = paid - refunded
+SELECT format('order_lines %s/%s', branch_id, id),
+       format('paid %s, refunded %s, supply %s, commission %s, platform %s', paid, refunded, supply, commission, platform)
+FROM order_lines
+WHERE paid <> quantity * unit_price - discount OR supply + commission + platform <> paid - refunded
+
+-- name: line_supply
+-- the supply of a line without a refund is quantity x supply price
+SELECT format('order_lines %s/%s', branch_id, id), format('supply %s, %s x %s', supply, quantity, supply_price)
+FROM order_lines
+WHERE refunded = 0 AND supply <> quantity * supply_price
+
+-- name: line_commissions
+-- the commission of a line is the sum of its commissions
+SELECT format('order_lines %s/%s', l.branch_id, l.id),
+       format('commission %s, its rows %s', l.commission, coalesce(c.amount, 0))
+FROM order_lines l
+LEFT JOIN (SELECT branch_id, line_id, sum(amount) AS amount FROM commissions GROUP BY branch_id, line_id) AS c
+    ON c.branch_id = l.branch_id AND c.line_id = l.id
+WHERE l.commission <> coalesce(c.amount, 0)
+
+-- name: margin_floor
+-- commissions leave the platform the margin floor of the plan
+SELECT format('order_lines %s/%s', l.branch_id, l.id),
+       format('paid %s, supply %s, commission %s, floor %s bps', l.paid, l.supply, l.commission, p.margin_floor_bps)
+FROM order_lines l
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+JOIN plans p ON p.id = o.plan_id
+WHERE l.commission > greatest(
+    0, l.paid - l.quantity * l.supply_price - div(l.paid::numeric * p.margin_floor_bps + 9999, 10000)
+)
+
+-- name: unpaid_commissions
+-- an order that was not paid has no commissions
+SELECT format('commissions %s/%s', c.branch_id, c.id), format('order %s is %s', o.order_no, o.state)
+FROM orders o
+JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
+WHERE o.paid_at IS NULL
+
+-- name: commission_upline
+-- a commission belongs to the member of the upline at its position, and only an active one earns
+SELECT format('commissions %s/%s', c.branch_id, c.id),
+       format('position %s is distributor %s on tier %s, %s; the row has %s on %s, %s of %s', c.position,
+              o.upline[c.position + 1], o.upline_tiers[c.position + 1], o.upline_states[c.position + 1],
+              c.distributor_id, c.tier_id, c.outcome, c.amount)
+FROM commissions c
+JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+WHERE o.paid_at IS NOT NULL
+  AND ((c.distributor_id, c.tier_id) IS DISTINCT FROM (o.upline[c.position + 1], o.upline_tiers[c.position + 1])
+       OR (c.outcome = 'blocked') IS DISTINCT FROM (o.upline_states[c.position + 1] NOT IN ('active', 'watch'))
+       OR (c.outcome = 'blocked' AND c.amount > 0))
+
+-- name: commission_rules
+-- the rule of a commission belongs to the plan of its order
+SELECT format('commissions %s/%s', c.branch_id, c.id), format('rule %s of plan %s, order of plan %s', r.id, r.plan_id, o.plan_id)
+FROM commissions c
+JOIN rules r ON r.id = c.rule_id
+JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+WHERE o.paid_at IS NOT NULL AND r.plan_id IS DISTINCT FROM o.plan_id
+
+-- name: commission_amounts
+-- a commission is base x rate // 10000 by its rule, and less only where it says why
+SELECT format('commissions %s/%s', c.branch_id, c.id),
+       format('base %s, rate %s, uncapped %s, amount %s, %s', c.base_amount, c.rate_bps, c.uncapped_amount, c.amount, c.outcome)
+FROM commissions c
+JOIN rules r ON r.id = c.rule_id
+JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+WHERE c.base_amount <> CASE r.base WHEN 'paid' THEN l.paid ELSE greatest(0, l.paid - l.quantity * l.supply_price) END
+   OR c.rate_bps IS DISTINCT FROM r.level_bps[c.position + 1]
+   OR c.uncapped_amount <> div(c.base_amount::numeric * c.rate_bps, 10000)
+   OR NOT CASE c.outcome WHEN 'earned' THEN c.amount = c.uncapped_amount AND c.amount > 0
+                         WHEN 'zero' THEN c.amount = 0 AND c.uncapped_amount = 0
+                         WHEN 'capped' THEN c.amount >= 0 AND c.amount < c.uncapped_amount
+                         ELSE c.amount = 0 END
+
+-- name: commission_positions
+-- every position up to the depth of the line's one rule has its row, as far as the upline reaches
+SELECT format('order_lines %s/%s', l.branch_id, l.id),
+       format('%s rows up to position %s, depth %s, upline of %s', c.rows, c.last, cardinality(r.level_bps),
+              cardinality(o.upline))
+FROM (
+    SELECT branch_id, line_id, count(*) AS rows, max(position) AS last, min(rule_id) AS rule_id,
+           min(rule_id) = max(rule_id) AS one_rule
+    FROM commissions GROUP BY branch_id, line_id
+) AS c
+JOIN rules r ON r.id = c.rule_id
+JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+WHERE o.paid_at IS NOT NULL
+  AND (NOT c.one_rule OR c.last <> c.rows - 1 OR c.rows <> least(cardinality(r.level_bps), cardinality(o.upline)))
+
+-- name: order_states
+-- the state of an order agrees with its times, and they follow each other
+SELECT format('orders %s/%s', branch_id, id),
+       format('%s, placed %s, paid %s, completed %s, matures %s', state, placed_at, paid_at, completed_at, matures_at)
+FROM orders
+WHERE (paid_at IS NULL) <> (state IN ('placed', 'cancelled')) OR (completed_at IS NULL) <> (state <> 'completed')
+   OR (completed_at IS NULL) <> (matures_at IS NULL)
+   OR placed_at > paid_at OR paid_at > completed_at OR completed_at > matures_at
+
+-- name: empty_orders
+-- every order has a line
+SELECT format('orders %s/%s', branch_id, id), format('order %s', order_no)
+FROM orders o
+WHERE NOT EXISTS (SELECT FROM order_lines l WHERE l.branch_id = o.branch_id AND l.order_id = o.id)
+
+-- name: order_claims
+-- every order has claimed its number, and every claim has its order
+SELECT CASE WHEN o.id IS NULL THEN format('claims %s', c.name) ELSE format('orders %s/%s', o.branch_id, o.id) END,
+       format('order %s, claim of %s/%s', o.order_no, c.branch_id, c.event_id)
+FROM orders o
+FULL JOIN (SELECT * FROM claims WHERE kind = 'order_no') AS c
+    ON c.name = o.order_no AND c.branch_id = o.branch_id AND c.event_id = o.id
+WHERE o.id IS NULL OR c.name IS NULL
+
+-- name: order_uplines
+-- the upline of a paid order begins with the seller, and all its members are distributors
+SELECT format('orders %s/%s', o.branch_id, o.id), format('seller %s, upline %s', o.seller_id, o.upline)
+FROM orders o
+JOIN (
+    SELECT o.branch_id, o.id, count(d.id) AS known
+    FROM orders o
+    CROSS JOIN LATERAL unnest(o.upline) AS member (id)
+    LEFT JOIN distributors d ON d.id = member.id
+    GROUP BY o.branch_id, o.id
+) AS u ON u.branch_id = o.branch_id AND u.id = o.id
+WHERE o.upline[1] <> o.seller_id OR u.known <> cardinality(o.upline)
+   OR cardinality(o.upline_tiers) <> u.known OR cardinality(o.upline_states) <> u.known
+
+-- name: order_plans
+-- the plan of a paid order was active and in force when it was paid
+SELECT format('orders %s/%s', o.branch_id, o.id), format('paid %s, plan %s is %s %s', o.paid_at, p.code, p.state, p.during)
+FROM orders o
+JOIN plans p ON p.id = o.plan_id
+WHERE o.paid_at IS NOT NULL AND (p.state <> 'active' OR NOT p.during @> o.paid_at)
+
+-- name: payment_transfers
+-- a paid order has one transfer of all that was paid, from clearing to escrow
+SELECT format('orders %s/%s', branch_id, id), format('paid %s, posted %s in %s transfers', paid, amount, transfers)
+FROM (
+    SELECT o.branch_id, o.id, sum(l.paid) AS paid
+    FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    WHERE o.paid_at IS NOT NULL
+    GROUP BY o.branch_id, o.id HAVING sum(l.paid) > 0
+) AS expected
+FULL JOIN (
+    SELECT t.branch_id, t.source_id AS id, sum(t.amount) AS amount, count(*) AS transfers,
+           bool_and(debit.kind = 'clearing' AND credit.kind = 'escrow') AS right_way
+    FROM transfers t
+    JOIN ledger_accounts debit ON debit.id = t.debit_account_id
+    JOIN ledger_accounts credit ON credit.id = t.credit_account_id
+    WHERE t.source_type = 'order' AND t.code = 'payment'
+    GROUP BY t.branch_id, t.source_id
+) AS posted USING (branch_id, id)
+WHERE paid IS DISTINCT FROM amount OR transfers > 1 OR NOT right_way
+
+-- name: supply_transfers
+-- a completed order has posted the supply of each brand from escrow to that brand, and no other order has
+SELECT format('orders %s/%s', branch_id, id), format('brand %s, supply %s, posted %s', brand_id, supply, amount)
+FROM (
+    SELECT o.branch_id, o.id, l.brand_id, sum(l.supply) AS supply
+    FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    WHERE o.state = 'completed'
+    GROUP BY o.branch_id, o.id, l.brand_id HAVING sum(l.supply) > 0
+) AS expected
+FULL JOIN (
+    SELECT t.branch_id, t.source_id AS id, CASE debit.kind WHEN 'escrow' THEN credit.brand_id END AS brand_id,
+           sum(t.amount) AS amount
+    FROM transfers t
+    JOIN ledger_accounts debit ON debit.id = t.debit_account_id
+    JOIN ledger_accounts credit ON credit.id = t.credit_account_id
+    WHERE t.source_type = 'order' AND t.code = 'supply'
+    GROUP BY 1, 2, 3
+) AS posted USING (branch_id, id, brand_id)
+WHERE supply IS DISTINCT FROM amount
+
+-- name: commission_transfers
+-- a completed order has posted the commissions of each distributor from escrow to it, and no other order has
+SELECT format('orders %s/%s', branch_id, id),
+       format('distributor %s, commissions %s, posted %s', distributor_id, commission, amount)
+FROM (
+    SELECT o.branch_id, o.id, c.distributor_id, sum(c.amount) AS commission
+    FROM orders o
+    JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
+    WHERE o.state = 'completed'
+    GROUP BY o.branch_id, o.id, c.distributor_id HAVING sum(c.amount) > 0
+) AS expected
+FULL JOIN (
+    SELECT t.branch_id, t.source_id AS id, CASE debit.kind WHEN 'escrow' THEN credit.distributor_id END AS distributor_id,
+           sum(t.amount) AS amount
+    FROM transfers t
+    JOIN ledger_accounts debit ON debit.id = t.debit_account_id
+    JOIN ledger_accounts credit ON credit.id = t.credit_account_id
+    WHERE t.source_type = 'order' AND t.code = 'commission'
+    GROUP BY 1, 2, 3
+) AS posted USING (branch_id, id, distributor_id)
+WHERE commission IS DISTINCT FROM amount
+
+-- name: revenue_transfers
+-- a completed order has posted the platform's part: escrow to revenue, or back as a subsidy when it is below nothing
+SELECT format('orders %s/%s', branch_id, id), format('platform %s, posted %s', platform, amount)
+FROM (
+    SELECT o.branch_id, o.id, sum(l.platform) AS platform
+    FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    WHERE o.state = 'completed'
+    GROUP BY o.branch_id, o.id HAVING sum(l.platform) <> 0
+) AS expected
+FULL JOIN (
+    SELECT t.branch_id, t.source_id AS id, sum(CASE t.code WHEN 'revenue' THEN t.amount ELSE -t.amount END) AS amount,
+           count(*) AS transfers,
+           bool_and(CASE t.code WHEN 'revenue' THEN debit.kind = 'escrow' AND credit.kind = 'revenue'
+                                ELSE debit.kind = 'revenue' AND credit.kind = 'escrow' END) AS right_way
+    FROM transfers t
+    JOIN ledger_accounts debit ON debit.id = t.debit_account_id
+    JOIN ledger_accounts credit ON credit.id = t.credit_account_id
+    WHERE t.source_type = 'order' AND t.code IN ('revenue', 'subsidy')
+    GROUP BY t.branch_id, t.source_id
+) AS posted USING (branch_id, id)
+WHERE platform IS DISTINCT FROM amount OR transfers > 1 OR NOT right_way
+
+-- name: transfer_times
+-- a transfer is dated when its order was paid, or completed
+SELECT format('transfers %s/%s', t.branch_id, t.id), format('%s posted %s, order paid %s, completed %s', t.code, t.posted_at,
+       o.paid_at, o.completed_at)
+FROM transfers t
+JOIN orders o ON o.branch_id = t.branch_id AND o.id = t.source_id
+WHERE t.source_type = 'order' AND t.posted_at <> CASE t.code WHEN 'payment' THEN o.paid_at ELSE o.completed_at END
+
+-- name: account_balances
+-- every balance is what its orders say: escrow holds the paid and not completed, each payee what was completed
+SELECT format('%s %s', kind, owner_id), format('balance %s, orders say %s', coalesce(balance, 0), coalesce(expected, 0))
+FROM (
+    SELECT a.kind, coalesce(a.brand_id, a.distributor_id, 0) AS owner_id, sum(side.amount) AS balance
+    FROM (
+        SELECT credit_account_id AS account_id, sum(amount) AS amount FROM transfers GROUP BY credit_account_id
+        UNION ALL
+        SELECT debit_account_id, -sum(amount) FROM transfers GROUP BY debit_account_id
+    ) AS side
+    JOIN ledger_accounts a ON a.id = side.account_id
+    GROUP BY 1, 2
+) AS posted
+FULL JOIN (
+    SELECT part.kind, part.owner_id, sum(part.amount) AS expected
+    FROM (
+        SELECT l.brand_id, o.state = 'completed' AS is_completed, sum(l.paid) AS paid, sum(l.supply) AS supply,
+               sum(l.platform) AS platform
+        FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+        WHERE o.paid_at IS NOT NULL
+        GROUP BY 1, 2
+    ) AS sold
+    CROSS JOIN LATERAL (
+        VALUES ('clearing', 0, -paid),
+               ('escrow', 0, CASE WHEN is_completed THEN 0 ELSE paid END),
+               ('revenue', 0, CASE WHEN is_completed THEN platform ELSE 0 END),
+               ('brand_payable', brand_id, CASE WHEN is_completed THEN supply ELSE 0 END)
+    ) AS part (kind, owner_id, amount)
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT 'commission_payable', c.distributor_id, sum(c.amount)
+    FROM orders o
+    JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
+    WHERE o.state = 'completed'
+    GROUP BY c.distributor_id
+) AS owed USING (kind, owner_id)
+WHERE coalesce(balance, 0) <> coalesce(expected, 0)
+
+-- name: ledger_accounts
+-- a kind and an owner have one account, with a rail, a brand or a distributor where the kind has one
+SELECT format('ledger_accounts %s', id), format('%s, rail %s, brand %s, distributor %s', kind, rail, brand_id, distributor_id)
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY kind, rail, brand_id, distributor_id ORDER BY id) AS number
+    FROM ledger_accounts
+) AS a
+WHERE number > 1
+   OR (kind = 'clearing') <> (rail IS NOT NULL) OR (kind = 'brand_payable') <> (brand_id IS NOT NULL)
+   OR (kind = 'commission_payable') <> (distributor_id IS NOT NULL)
+
+-- name: statement_totals
+-- lines and gross of a statement are the count and the sum of what points to it
+SELECT format('statements %s', s.id),
+       format('%s lines of %s, found %s of %s', s.lines, s.gross, coalesce(part.lines, 0), coalesce(part.gross, 0))
+FROM statements s
+LEFT JOIN (
+    SELECT statement_id, count(*) AS lines, sum(amount) AS gross FROM commissions GROUP BY statement_id
+    UNION ALL
+    SELECT statement_id, count(*), sum(supply) FROM order_lines GROUP BY statement_id
+) AS part ON part.statement_id = s.id
+WHERE (s.lines, s.gross) IS DISTINCT FROM (part.lines, part.gross)
+
+-- name: statement_payees
+-- a commission stands in a statement of its distributor, an order line in one of its brand
+SELECT format('commissions %s/%s', c.branch_id, c.id),
+       format('distributor %s, statement %s of distributor %s', c.distributor_id, s.id, s.distributor_id)
+FROM commissions c JOIN statements s ON s.id = c.statement_id
+WHERE c.distributor_id IS DISTINCT FROM s.distributor_id
+UNION ALL
+SELECT format('order_lines %s/%s', l.branch_id, l.id), format('brand %s, statement %s of brand %s', l.brand_id, s.id, s.brand_id)
+FROM order_lines l JOIN statements s ON s.id = l.statement_id
+WHERE l.brand_id IS DISTINCT FROM s.brand_id
+
+-- name: settled_early
+-- what stands in a statement had matured before the cutoff of its run
+SELECT format('order_lines %s/%s', l.branch_id, l.id), format('matures %s, cutoff %s of run %s', o.matures_at, r.cutoff, r.id)
+FROM order_lines l
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+JOIN statements s ON s.id = l.statement_id
+JOIN settlement_runs r ON r.id = s.run_id
+WHERE o.matures_at IS NULL OR o.matures_at >= r.cutoff
+
+-- name: half_settled
+-- the lines of an order and all their commissions are settled in one run
+SELECT format('order_lines %s/%s', l.branch_id, l.id),
+       format('order line in run %s, order in run %s', of_line.run_id, of_order.run_id)
+FROM order_lines l
+LEFT JOIN statements of_line ON of_line.id = l.statement_id
+JOIN order_lines first ON first.branch_id = l.branch_id AND first.order_id = l.order_id AND first.line_no = 1
+LEFT JOIN statements of_order ON of_order.id = first.statement_id
+WHERE of_line.run_id IS DISTINCT FROM of_order.run_id
+UNION ALL
+SELECT format('commissions %s/%s', c.branch_id, c.id),
+       format('commission in run %s, order line in run %s', of_commission.run_id, of_line.run_id)
+FROM commissions c
+LEFT JOIN statements of_commission ON of_commission.id = c.statement_id
+JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+LEFT JOIN statements of_line ON of_line.id = l.statement_id
+WHERE of_commission.run_id IS DISTINCT FROM of_line.run_id
+
+-- name: settlement_runs
+-- a run has statements, and was made after its cutoff
+SELECT format('settlement_runs %s', id), format('cutoff %s, made %s', cutoff, created_at)
+FROM settlement_runs r
+WHERE cutoff > created_at OR NOT EXISTS (SELECT FROM statements s WHERE s.run_id = r.id)
+
+-- name: tree
+-- the ancestors of a distributor are itself and the ancestors of its parent
+SELECT format('distributors %s', d.id), format('ancestors %s, parent %s with %s', d.ancestors, d.parent_id, p.ancestors)
+FROM distributors d
+LEFT JOIN distributors p ON p.id = d.parent_id
+WHERE d.ancestors IS DISTINCT FROM d.id || coalesce(p.ancestors, '{}')
+   OR (d.parent_id IS NOT NULL AND p.id IS NULL) OR d.id = ANY (p.ancestors)
+
+-- name: current_history
+-- the open span of a distributor's history has its parent, tier and state
+SELECT format('distributors %s', d.id),
+       format('parent %s, tier %s, %s; history %s, %s, %s', d.parent_id, d.tier_id, d.state, h.parent_id, h.tier_id, h.state)
+FROM distributors d
+LEFT JOIN distributor_history h ON h.distributor_id = d.id AND upper_inf(h.during)
+WHERE h.id IS NULL OR (d.parent_id, d.tier_id, d.state) IS DISTINCT FROM (h.parent_id, h.tier_id, h.state)
+
+-- name: history_spans
+-- the spans of a distributor's history follow each other without a gap
+SELECT format('distributor_history %s', id), format('%s after %s', during, before)
+FROM (
+    SELECT *, lag(during) OVER (PARTITION BY distributor_id ORDER BY during) AS before FROM distributor_history
+) AS span
+WHERE lower(during) IS DISTINCT FROM upper(before) AND before IS NOT NULL
+
+-- name: current_prices
+-- every variant has one price now
+SELECT format('variants %s', v.id), format('%s current prices', count(p.id))
+FROM variants v
+LEFT JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
+GROUP BY v.id
+HAVING count(p.id) <> 1
+
+-- name: price_spans
+-- the prices of a variant begin without a beginning and follow each other without a gap
+SELECT format('prices %s', id), format('%s after %s', during, before)
+FROM (SELECT *, lag(during) OVER (PARTITION BY variant_id ORDER BY during) AS before FROM prices) AS span
+WHERE lower(during) IS DISTINCT FROM upper(before)
+
+-- name: price_order
+-- supply <= minimum <= suggested <= maximum price, and no tier costs less than supply or than a higher tier
+SELECT format('prices %s', id),
+       format('supply %s, band %s to %s to %s, tiers %s', supply_price, min_price, suggested_price, max_price, tier_costs)
+FROM prices
+WHERE supply_price < 0 OR supply_price > min_price OR min_price > suggested_price OR suggested_price > max_price
+   OR NOT costs_in_order(supply_price, tier_costs)
+
+-- name: tier_costs
+-- a price has a cost for tiers that exist only
+SELECT format('prices %s', p.id), format('cost %s for rank %s', c.cost, c.rank)
+FROM prices p
+CROSS JOIN LATERAL unnest(p.tier_costs) WITH ORDINALITY AS c (cost, rank)
+WHERE c.cost IS NOT NULL AND c.rank NOT IN (SELECT rank FROM tiers)
+
+-- name: listing_products
+-- a store shows listed products only
+SELECT format('listings %s/%s', l.store_id, l.product_id), format('product %s is %s', p.code, p.state)
+FROM listings l
+JOIN products p ON p.id = l.product_id
+WHERE p.state <> 'listed'
+
+-- name: listing_prices
+-- the price of a listing lies in the band of every variant, and not below the owner's tier cost
+SELECT format('listings %s/%s', l.store_id, l.product_id),
+       format('price %s, sku %s from %s to %s, tier cost %s', l.price, v.sku, p.min_price, p.max_price, p.tier_costs[t.rank])
+FROM listings l
+JOIN stores s ON s.id = l.store_id
+JOIN distributors d ON d.id = s.distributor_id
+JOIN tiers t ON t.id = d.tier_id
+JOIN variants v ON v.product_id = l.product_id
+JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
+WHERE l.price NOT BETWEEN p.min_price AND p.max_price OR p.tier_costs[t.rank] IS NULL OR l.price < p.tier_costs[t.rank]
+
+-- name: daily_sellers
+-- the daily totals of a seller are those of the orders that were added up
+SELECT format('daily_sellers %s/%s/%s', branch_id, seller_id, day),
+       format('%s orders, %s units, %s paid; orders say %s, %s, %s', d.orders, d.units, d.paid, o.orders, o.units, o.paid)
+FROM daily_sellers d
+FULL JOIN (
+    SELECT o.branch_id, o.seller_id, (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, count(*) AS orders,
+           sum(l.units) AS units, sum(l.paid) AS paid
+    FROM orders o
+    JOIN (
+        SELECT branch_id, order_id, sum(quantity) AS units, sum(paid) AS paid FROM order_lines GROUP BY branch_id, order_id
+    ) AS l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    WHERE o.rolled_up
+    GROUP BY 1, 2, 3
+) AS o USING (branch_id, seller_id, day)
+WHERE (d.orders, d.units, d.paid) IS DISTINCT FROM (o.orders, o.units, o.paid)
+
+-- name: daily_brands
+-- the daily totals of a brand in a store are those of the orders that were added up
+SELECT format('daily_brands %s/%s/%s/%s', branch_id, store_id, brand_id, day),
+       format('%s orders, %s units, %s paid; orders say %s, %s, %s', d.orders, d.units, d.paid, o.orders, o.units, o.paid)
+FROM daily_brands d
+FULL JOIN (
+    SELECT o.branch_id, o.store_id, l.brand_id, o.day, count(*) AS orders, sum(l.units) AS units, sum(l.paid) AS paid
+    FROM (
+        SELECT branch_id, id, store_id, (paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM orders WHERE rolled_up
+    ) AS o
+    JOIN (
+        SELECT branch_id, order_id, brand_id, sum(quantity) AS units, sum(paid) AS paid
+        FROM order_lines GROUP BY branch_id, order_id, brand_id
+    ) AS l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    GROUP BY 1, 2, 3, 4
+) AS o USING (branch_id, store_id, brand_id, day)
+WHERE (d.orders, d.units, d.paid) IS DISTINCT FROM (o.orders, o.units, o.paid)

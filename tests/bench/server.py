@@ -1,0 +1,98 @@
+"""What the benchmarks share: a fresh database, the real year as import files, and seconds told step by step."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from s2b2c import embedded, imports
+from s2b2c.config import CHECKOUT, settings, state_dir
+from s2b2c.imports.kinds import KINDS
+
+ADAPTER = CHECKOUT / "seed" / "complete_journey.py"
+SAMPLE = CHECKOUT / "seed" / "sample"
+_TOLD_FROM_S = 1.0
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL, as somebody who may create databases, of the server in the settings, else of our own."""
+    given = settings().owner_database_url or settings().database_url
+    with nullcontext(given) if given else embedded.server(state_dir() / "pg") as url:
+        assert url is not None
+        yield url
+
+
+async def fresh_database(server_url: str, name: str) -> str:
+    """The URL, as the owner, of an empty database of this name; one that is there is dropped."""
+    await drop_database(server_url, name)
+    await _on_server(server_url, f"CREATE DATABASE {name}")
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+async def drop_database(server_url: str, name: str) -> None:
+    await _on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+async def _on_server(url: str, statement: str) -> None:
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+def real_year() -> Path:
+    """The folder of import files that the adapter makes, by the adapter when it is missing or older than it."""
+    folder = state_dir() / "complete-journey"
+    files = [folder / f"{kind}.csv" for kind in KINDS]
+    if all(file.is_file() and file.stat().st_mtime >= ADAPTER.stat().st_mtime for file in files):
+        print(f"{folder} is up to date")
+        return folder
+    fresh = folder.with_name(f"{folder.name}.new")
+    for left in (fresh, folder):
+        shutil.rmtree(left, ignore_errors=True)
+    # A process of its own, so that its memory does not count as the program's.
+    with timed("adapter"):
+        made = subprocess.run([sys.executable, ADAPTER, fresh], check=False, cwd=CHECKOUT)
+    if made.returncode:
+        raise SystemExit(f"{ADAPTER.name} failed; it needs what seed/requirements.lock lists")
+    return fresh.rename(folder)
+
+
+@contextmanager
+def timed(step: str) -> Iterator[None]:
+    print(f"{step} ...", flush=True)
+    began = time.monotonic()
+    yield
+    print(f"{step}: {time.monotonic() - began:.1f} s", flush=True)
+
+
+@contextmanager
+def told_progress() -> Iterator[imports.Progress]:
+    """A bar for the step at work where there is a terminal; each step of a second or more leaves a line."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("")
+        at_work, since = "", time.monotonic()
+
+        def show(step: str, done: int, total: int) -> None:
+            nonlocal at_work, since
+            bar.update(task, description=step, completed=done, total=max(total, 1))
+            if step != at_work:
+                seconds = time.monotonic() - since
+                if at_work and seconds >= _TOLD_FROM_S:
+                    print(f"    {at_work}: {seconds:.1f} s", flush=True)
+                at_work, since = step, time.monotonic()
+
+        yield show
+        show("", 0, 0)

@@ -1,0 +1,82 @@
+"""The whole database as plain values, by natural keys: without surrogate ids and times of loading."""
+
+from sqlalchemy import text
+
+from s2b2c.db import Database
+
+# What each id stands for outside this database; a table that refers to itself or to an event is named by its own key.
+_NAMED = {
+    "accounts": "SELECT role, (SELECT name FROM brands WHERE id = brand_id), "
+    "(SELECT code FROM distributors WHERE id = distributor_id) FROM accounts",
+    "brands": "SELECT name, catalogue_sha256 FROM brands",
+    "claims": "SELECT c.kind, c.name, o.order_no FROM claims c JOIN orders o ON o.branch_id = c.branch_id AND o.id = c.event_id",
+    "commissions": "SELECT o.order_no, l.line_no, c.position, d.code, t.code, p.code, r.base, r.level_bps, c.base_amount, c.rate_bps, "
+    "c.uncapped_amount, c.amount, c.outcome, c.statement_id IS NULL FROM commissions c "
+    "JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id "
+    "JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id JOIN distributors d ON d.id = c.distributor_id "
+    "JOIN tiers t ON t.id = c.tier_id JOIN rules r ON r.id = c.rule_id JOIN plans p ON p.id = r.plan_id",
+    "customers": "SELECT ref FROM customers",
+    "daily_brands": "SELECT s.slug, b.name, x.day, x.orders, x.units, x.paid, x.refunded FROM daily_brands x "
+    "JOIN stores s ON s.id = x.store_id JOIN brands b ON b.id = x.brand_id",
+    "daily_sellers": "SELECT d.code, x.day, x.orders, x.units, x.paid, x.refunded FROM daily_sellers x "
+    "JOIN distributors d ON d.id = x.seller_id",
+    "distributor_history": "SELECT d.code, p.code, t.code, h.state, h.during FROM distributor_history h "
+    "JOIN distributors d ON d.id = h.distributor_id JOIN tiers t ON t.id = h.tier_id "
+    "LEFT JOIN distributors p ON p.id = h.parent_id",
+    "distributors": "SELECT d.code, d.name, t.code, d.region, d.joined_on, d.state, b.code, "
+    "ARRAY(SELECT a.code FROM unnest(d.ancestors) WITH ORDINALITY AS u (id, n) JOIN distributors a USING (id) ORDER BY n) "
+    "FROM distributors d JOIN tiers t ON t.id = d.tier_id JOIN distributors b ON b.id = d.branch_id",
+    "ledger_accounts": "SELECT a.kind, a.rail, b.name, d.code FROM ledger_accounts a LEFT JOIN brands b ON b.id = a.brand_id "
+    "LEFT JOIN distributors d ON d.id = a.distributor_id",
+    "listings": "SELECT s.slug, b.name, p.code, l.price, l.position, l.pitch FROM listings l JOIN stores s ON s.id = l.store_id "
+    "JOIN products p ON p.id = l.product_id JOIN brands b ON b.id = p.brand_id",
+    "order_lines": "SELECT o.order_no, l.line_no, b.name, v.sku, l.quantity, l.unit_price, l.discount, l.paid, l.refunded, "
+    "l.supply_price, l.tier_costs, l.supply, l.commission, l.platform, l.statement_id IS NULL FROM order_lines l "
+    "JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id JOIN brands b ON b.id = l.brand_id "
+    "JOIN variants v ON v.id = l.variant_id",
+    "orders": "SELECT b.code, o.order_no, s.slug, c.ref, d.code, o.state, o.placed_at, o.paid_at, o.completed_at, o.matures_at, "
+    "ARRAY(SELECT a.code FROM unnest(o.upline) WITH ORDINALITY AS u (id, n) JOIN distributors a USING (id) ORDER BY n), "
+    "ARRAY(SELECT t.code FROM unnest(o.upline_tiers) WITH ORDINALITY AS u (id, n) JOIN tiers t USING (id) ORDER BY n), "
+    "o.upline_states, p.code, o.rolled_up FROM orders o JOIN distributors b ON b.id = o.branch_id "
+    "JOIN stores s ON s.id = o.store_id JOIN customers c ON c.id = o.customer_id JOIN distributors d ON d.id = o.seller_id "
+    "LEFT JOIN plans p ON p.id = o.plan_id",
+    "plans": "SELECT code, state, during, margin_floor_bps FROM plans",
+    "prices": "SELECT b.name, v.sku, upper_inf(p.during), lower_inf(p.during), p.supply_price, p.suggested_price, p.min_price, "
+    "p.max_price, p.tier_costs FROM prices p JOIN variants v ON v.id = p.variant_id JOIN brands b ON b.id = v.brand_id",
+    "products": "SELECT b.name, p.code, p.title, p.category, p.tonalities, p.audiences, p.image_url, p.state FROM products p "
+    "JOIN brands b ON b.id = p.brand_id",
+    "rules": "SELECT p.code, v.sku, x.code, r.category, b.name, r.scheme, r.base, r.level_bps FROM rules r "
+    "JOIN plans p ON p.id = r.plan_id LEFT JOIN variants v ON v.id = r.variant_id LEFT JOIN products x ON x.id = r.product_id "
+    "LEFT JOIN brands b ON b.id = r.brand_id",
+    "stores": "SELECT s.slug, d.code, s.title, s.region, s.state FROM stores s JOIN distributors d ON d.id = s.distributor_id",
+    "tiers": "SELECT code, rank, name, is_leader FROM tiers",
+    "transfers": "SELECT o.order_no, x.source_type, x.code, da.kind, da.rail, ca.kind, cb.name, cd.code, x.amount, x.posted_at "
+    "FROM transfers x JOIN orders o ON o.branch_id = x.branch_id AND o.id = x.source_id "
+    "JOIN ledger_accounts da ON da.id = x.debit_account_id JOIN ledger_accounts ca ON ca.id = x.credit_account_id "
+    "LEFT JOIN brands cb ON cb.id = ca.brand_id LEFT JOIN distributors cd ON cd.id = ca.distributor_id",
+    "variants": "SELECT b.name, p.code, v.sku, v.options::text, v.stock FROM variants v JOIN products p ON p.id = v.product_id "
+    "JOIN brands b ON b.id = v.brand_id",
+}
+_NOT_IMPORTED = {
+    "alembic_version",
+    "ranking_policies",
+    "ranking_runs",
+    "ranking_scores",
+    "settlement_runs",
+    "statements",
+}
+
+
+async def snapshot(db: Database) -> dict[str, list[str]]:
+    """Every table that an import may write, as sorted rows. A new table must be named here or in `_NOT_IMPORTED`."""
+    async with db.snapshot() as session:
+        tables = set(
+            await session.scalars(
+                text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+            )
+        )
+        assert tables == set(_NAMED) | _NOT_IMPORTED
+        return {
+            table: sorted(str(tuple(row)) for row in await session.execute(text(statement)))
+            for table, statement in _NAMED.items()
+        }

@@ -1,0 +1,283 @@
+"""A consistent world is clean; each side corrupted in turn is found by its own check alone, row for row."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import insert, text, update
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from s2b2c import audit, models, orders, ranking, settlements
+from s2b2c.sql import statements
+from tests import factories
+
+PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
+COMPLETED_AT = datetime(2026, 9, 4, 5, tzinfo=UTC)
+LATER = datetime(2026, 9, 28, 5, tzinfo=UTC)
+CUTOFF = datetime(2026, 10, 1, tzinfo=UTC)
+PROMOTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+ORDERS = ("settled", "completed", "paid", "placed")
+
+
+async def _a_world(session: AsyncSession) -> dict[str, int | str]:
+    """Four orders of 9899 in a chain of three, one settled, one completed, one paid, one placed; and their names."""
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    top = await factories.a_distributor(session, rank=1)
+    parent = await factories.a_distributor(session, parent=top, rank=2)
+    seller = await factories.a_distributor(session, parent=parent, rank=3)
+    spans = [
+        (top, Range(None, None)),
+        (parent, Range(None, None)),
+        (seller, Range(None, PROMOTED_AT)),
+        (seller, Range(PROMOTED_AT, None)),
+    ]
+    for who, during in spans:
+        await session.execute(
+            insert(models.DistributorHistory).values(
+                distributor_id=who.id, during=during, parent_id=who.parent_id, tier_id=who.tier_id, state=who.state
+            )
+        )
+    store = await factories.a_store(session, seller)
+    variant = await factories.a_variant(session, supply_price=2600)
+    await factories.a_listing(session, store, variant.product_id)
+    names: dict[str, int | str] = {
+        "branch": top.id,
+        "top": top.id,
+        "parent": parent.id,
+        "seller": seller.id,
+        "store": store.id,
+        "brand": variant.brand_id,
+        "product": variant.product_id,
+        "quiet": (await factories.a_variant(session)).id,
+        "day": "2026-09-01",
+    }
+    for state in ORDERS:
+        order = await factories.an_order(session, store, (variant, 2, 4990, 81))
+        await session.execute(
+            insert(models.Claim).values(
+                kind="order_no", name=order.order_no, branch_id=order.branch_id, event_id=order.id
+            )
+        )
+        names[state] = order.id
+    for state, completed_at in {"settled": COMPLETED_AT, "completed": LATER, "paid": None}.items():
+        await orders.pay(session, [(top.id, int(names[state]), PAID_AT)], rail="import")
+        if completed_at:
+            await orders.complete(session, [(top.id, int(names[state]), completed_at)], hold_days=7)
+    assert await ranking.roll_up(session) == 3
+    settled = await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
+    assert settled is not None
+    names["run"] = settled.run_id
+    return names | await _keys(session)
+
+
+async def _keys(session: AsyncSession) -> dict[str, int | str]:
+    """`line_<state>`, `c0_<state>` and `c1_<state>`: the line of an order, and its commissions."""
+    found = await session.execute(
+        text(
+            "SELECT CASE WHEN l.statement_id IS NOT NULL THEN 'settled' ELSE o.state END, l.id, "
+            "array_agg(c.id ORDER BY c.position) FROM orders o JOIN order_lines l ON l.order_id = o.id "
+            "LEFT JOIN commissions c ON c.line_id = l.id GROUP BY 1, 2"
+        )
+    )
+    keys: dict[str, int | str] = {}
+    for state, line, commissions in found:
+        keys[f"line_{state}"] = line
+        keys |= {f"c{position}_{state}": key for position, key in enumerate(commissions)}
+    return keys
+
+
+class Corruption(NamedTuple):
+    """Statements the owner of the schema runs, and the keys of the rows that are wrong after it."""
+
+    statements: tuple[str, ...]
+    rows: tuple[str, ...]
+
+
+def _wrong(row: str | tuple[str, ...], *statements: str) -> Corruption:
+    return Corruption(statements, (row,) if isinstance(row, str) else row)
+
+
+def _shifted(transfer: str) -> Corruption:
+    """One fen moved from a transfer of one order to the same of another: every balance stays."""
+    shift = f"UPDATE transfers SET amount = amount {{}} 1 WHERE {transfer} AND source_id = "
+    return _wrong(
+        ("orders {branch}/{settled}", "orders {branch}/{completed}"),
+        shift.format("+") + "{settled}",
+        shift.format("-") + "{completed}",
+    )
+
+
+CORRUPTIONS = {
+    "lines_add_up": _wrong(
+        "order_lines {branch}/{line_placed}",
+        "ALTER TABLE order_lines DROP CONSTRAINT ck_order_lines_paid",
+        "UPDATE order_lines SET discount = discount + 1 WHERE id = {line_placed}",
+    ),
+    "line_supply": _wrong(
+        "order_lines {branch}/{line_placed}",
+        "UPDATE order_lines SET supply = supply - 1, platform = platform + 1 WHERE id = {line_placed}",
+    ),
+    "line_commissions": _wrong(
+        "order_lines {branch}/{line_paid}",
+        "UPDATE order_lines SET commission = commission + 1, platform = platform - 1 WHERE id = {line_paid}",
+    ),
+    "margin_floor": _wrong(
+        (
+            "order_lines {branch}/{line_settled}",
+            "order_lines {branch}/{line_completed}",
+            "order_lines {branch}/{line_paid}",
+        ),
+        "UPDATE plans SET margin_floor_bps = 3249",
+    ),
+    "unpaid_commissions": _wrong(
+        "commissions {branch}/999",
+        "INSERT INTO commissions SELECT branch_id, 999, {line_placed}, position, distributor_id, tier_id, rule_id, "
+        "base_amount, rate_bps, uncapped_amount, 0, 'blocked', NULL FROM commissions WHERE id = {c0_paid}",
+    ),
+    "commission_upline": _wrong(
+        "commissions {branch}/{c0_paid}", "UPDATE commissions SET distributor_id = {parent} WHERE id = {c0_paid}"
+    ),
+    "commission_rules": _wrong(
+        ("commissions {branch}/{c0_paid}", "commissions {branch}/{c1_paid}"),
+        "INSERT INTO plans VALUES (999, 'draft', 'draft', '(,)', 0)",
+        "INSERT INTO rules (id, plan_id, scheme, base, level_bps) SELECT 999, 999, scheme, base, level_bps FROM rules",
+        "UPDATE commissions SET rule_id = 999 WHERE line_id = {line_paid}",
+    ),
+    "commission_amounts": _wrong(
+        "commissions {branch}/{c1_paid}", "UPDATE commissions SET base_amount = base_amount + 1 WHERE id = {c1_paid}"
+    ),
+    "commission_positions": _wrong(
+        "order_lines {branch}/{line_paid}",
+        "DELETE FROM commissions WHERE id = {c1_paid}",
+        "UPDATE order_lines SET commission = 1187, platform = 3512 WHERE id = {line_paid}",
+    ),
+    "order_states": _wrong(
+        "orders {branch}/{paid}",
+        "ALTER TABLE orders DROP CONSTRAINT ck_orders_times",
+        "UPDATE orders SET placed_at = paid_at + interval '1 s' WHERE id = {paid}",
+    ),
+    "empty_orders": _wrong(
+        "orders {branch}/999",
+        "INSERT INTO orders (branch_id, id, order_no, store_id, customer_id, seller_id, state, placed_at) "
+        "SELECT branch_id, 999, 'empty', store_id, customer_id, seller_id, state, placed_at FROM orders WHERE id = {placed}",
+        "INSERT INTO claims VALUES ('order_no', 'empty', {branch}, 999)",
+    ),
+    "order_claims": _wrong(
+        ("orders {branch}/{placed}", "claims stray"),
+        "UPDATE claims SET name = 'stray' WHERE event_id = {placed}",
+    ),
+    "order_uplines": _wrong("orders {branch}/{paid}", "UPDATE orders SET upline[3] = 999 WHERE id = {paid}"),
+    "order_plans": _wrong(
+        ("orders {branch}/{settled}", "orders {branch}/{completed}", "orders {branch}/{paid}"),
+        "UPDATE plans SET during = '(,2026-09-01 05:00:00+00)'",
+    ),
+    "payment_transfers": _shifted("code = 'payment'"),
+    "supply_transfers": _shifted("code = 'supply'"),
+    "commission_transfers": _shifted("code = 'commission' AND amount = 1187"),
+    "revenue_transfers": _shifted("code = 'revenue'"),
+    "transfer_times": _wrong(
+        "transfers {branch}/999",
+        "UPDATE transfers SET id = 999, posted_at = posted_at + interval '1 s' WHERE source_id = {paid}",
+    ),
+    "account_balances": _wrong(
+        ("escrow 0", "brand_payable {brand}"),
+        "ALTER TABLE transfers DROP CONSTRAINT ck_transfers_source_type",
+        "INSERT INTO transfers SELECT branch_id, 999, 'manual', 0, code, debit_account_id, credit_account_id, 1, posted_at "
+        "FROM transfers WHERE code = 'supply' LIMIT 1",
+    ),
+    "ledger_accounts": _wrong(
+        "ledger_accounts 999",
+        "ALTER TABLE ledger_accounts DROP CONSTRAINT uq_ledger_accounts_kind_rail_brand_id_distributor_id",
+        "INSERT INTO ledger_accounts (id, kind) VALUES (999, 'escrow')",
+    ),
+    "statement_totals": _wrong(
+        "statements 999",
+        "INSERT INTO statements VALUES (999, {run}, {top}, NULL, 1, 1187)",
+    ),
+    "statement_payees": _wrong(
+        "commissions {branch}/{c0_settled}",
+        "UPDATE statements SET distributor_id = {top} WHERE distributor_id = {seller}",
+    ),
+    "settled_early": _wrong(
+        "order_lines {branch}/{line_settled}", "UPDATE settlement_runs SET cutoff = '2026-09-11 05:00:00+00'"
+    ),
+    "half_settled": _wrong(
+        "commissions {branch}/{c1_settled}",
+        "UPDATE commissions SET statement_id = NULL WHERE id = {c1_settled}",
+        "DELETE FROM statements WHERE distributor_id = {parent}",
+    ),
+    "settlement_runs": _wrong(
+        "settlement_runs 999", "INSERT INTO settlement_runs (id, cutoff, state) VALUES (999, '2026-10-01', 'draft')"
+    ),
+    "tree": _wrong("distributors {seller}", "UPDATE distributors SET ancestors[3] = 999 WHERE id = {seller}"),
+    "current_history": _wrong(
+        "distributors {parent}", "UPDATE distributor_history SET state = 'watch' WHERE distributor_id = {parent}"
+    ),
+    "history_spans": _wrong(
+        "distributor_history 999",
+        "UPDATE distributor_history SET id = 999, during = tstzrange(lower(during) + interval '1 s', NULL) "
+        "WHERE distributor_id = {seller} AND upper_inf(during)",
+    ),
+    "current_prices": _wrong(
+        "variants {quiet}", "UPDATE prices SET during = '(,2026-09-01)' WHERE variant_id = {quiet}"
+    ),
+    "price_spans": _wrong(
+        "prices 999", "UPDATE prices SET id = 999, during = '[2026-09-01,)' WHERE variant_id = {quiet}"
+    ),
+    "price_order": _wrong(
+        "prices 999",
+        "ALTER TABLE prices DROP CONSTRAINT ck_prices_supply_price",
+        "UPDATE prices SET id = 999, supply_price = min_price + 1 WHERE variant_id = {quiet}",
+    ),
+    "tier_costs": _wrong("prices 999", "UPDATE prices SET id = 999, tier_costs[4] = 5000 WHERE variant_id = {quiet}"),
+    "listing_products": _wrong(
+        "listings {store}/{product}", "UPDATE products SET state = 'delisted' WHERE id = {product}"
+    ),
+    "listing_prices": _wrong("listings {store}/{product}", "UPDATE listings SET price = 4199"),
+    "daily_sellers": _wrong("daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1"),
+    "daily_brands": _wrong("daily_brands {branch}/{store}/{brand}/{day}", "UPDATE daily_brands SET units = units - 1"),
+}
+
+
+def test_every_check_has_a_corruption() -> None:
+    assert CORRUPTIONS.keys() == statements("audit").keys()
+
+
+async def test_a_consistent_world_is_clean(session: AsyncSession) -> None:
+    await _a_world(session)
+    seen: list[tuple[int, int]] = []
+    assert await audit.audit(session, lambda done, total: seen.append((done, total))) == []
+    assert seen == [(done, len(CORRUPTIONS)) for done in range(1, len(CORRUPTIONS) + 1)]
+
+
+@pytest.mark.parametrize("check", CORRUPTIONS)
+async def test_a_corrupted_side_is_named(session: AsyncSession, check: str) -> None:
+    names = await _a_world(session)
+    await session.execute(text("SET LOCAL ROLE NONE"))
+    for statement in CORRUPTIONS[check].statements:
+        await session.execute(text(statement.format(**names)))
+    found = {breach.check: sorted({key for key, _ in breach.rows}) for breach in await audit.audit(session)}
+    assert found == {check: sorted(row.format(**names) for row in CORRUPTIONS[check].rows)}
+
+
+async def test_a_breach_tells_the_first_rows_and_how_many(session: AsyncSession) -> None:
+    names = await _a_world(session)
+    await session.execute(text("SET LOCAL ROLE NONE"))
+    await session.execute(
+        text(
+            "INSERT INTO settlement_runs (id, cutoff, state, created_at) "
+            "SELECT n, '2026-10-01 00:00+00', 'draft', '2026-10-01 00:00+00' FROM generate_series(1001, 1023) n"
+        )
+    )
+    await session.execute(update(models.Listing).values(price=4199))
+    runs, listing = sorted(await audit.audit(session), key=lambda breach: -breach.total)
+    assert (runs.check, runs.total, len(runs.rows)) == ("settlement_runs", 23, 20)
+    assert str(runs).splitlines()[0] == "settlement_runs: a run has statements, and was made after its cutoff"
+    assert str(runs).splitlines()[-1] == "  and 3 more"
+    sku = await session.scalar(text("SELECT sku FROM variants ORDER BY id LIMIT 1"))
+    assert str(listing).splitlines() == [
+        "listing_prices: the price of a listing lies in the band of every variant, and not below the owner's tier cost",
+        f"  listings {names['store']}/{names['product']}: price 4199, sku {sku} from 2600 to 9980, tier cost 4200",
+    ]

