@@ -22,6 +22,13 @@ from s2b2c.imports.kinds import KINDS
 from s2b2c.imports.staging import BadHeader, stage
 from s2b2c.sql import statements
 
+_PROBLEMS = text(
+    """
+    SELECT line, column_name, reason, is_warning FROM problems
+    ORDER BY line, column_name COLLATE "C", reason COLLATE "C"
+    """
+)
+
 ORDERS_AT_ONCE = 20_000
 RAIL = "import"
 
@@ -138,11 +145,7 @@ async def _count(session: AsyncSession, block: TextClause, parameters: Mapping[s
 
 
 async def _refuse_problems(session: AsyncSession, path: Path, report: Report, tell: Callable[[Problem], None]) -> None:
-    found = await session.stream(
-        text(
-            'SELECT line, column_name, reason, is_warning FROM problems ORDER BY line, column_name COLLATE "C", reason COLLATE "C"'
-        )
-    )
+    found = await session.stream(_PROBLEMS)
     problems = 0
     async for row in found:
         problem = Problem(*row)
