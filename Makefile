@@ -39,8 +39,8 @@ seed: .venv/installed ## make seed/sample again
 bench: .venv/installed ## measure against the floor of the same run
 	@exec $(python) -m tests.bench
 
-soak: .venv/installed ## the long tests
-	@exec $(python) -m pytest tests/soak
+soak: .venv/installed ## the long tests: thousands of examples, storms of kills
+	@exec $(python) -m pytest -n 2 --hypothesis-profile=soak tests/soak tests/properties
 
 real: .venv/installed .venv/real ## the main job on a year of a real retailer
 	@exec $(python) -m tests.bench.real

@@ -68,7 +68,7 @@ def main() -> None:
         app()
     except (
         *(CommandError, MigrationError, embedded.EmbeddedServerError, Refused, imports.ImportRefused),
-        *(settlements.SettlementError, exports.ExportError),
+        exports.ExportError,
     ) as error:
         sys.exit(f"s2b2c: {error}")
     except ValidationError as error:

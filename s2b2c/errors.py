@@ -35,6 +35,13 @@ class Forbidden(Refusal):
     code = "FORBIDDEN"
 
 
+@dataclass(frozen=True, slots=True)
+class PeriodOpen(Refusal):
+    """A period that is not over, or orders of it that are not in the daily totals yet."""
+
+    code = "PERIOD_OPEN"
+
+
 class Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models
-from s2b2c.errors import BadArgument, Refusal, Refused
+from s2b2c.errors import BadArgument, PeriodOpen, Refused
 from s2b2c.models import OrderBatch
 from s2b2c.sql import statements
 
@@ -28,13 +28,6 @@ _DEFAULT = {
     "grace_days": 90,
     "tail_bps": 1000,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PeriodOpen(Refusal):
-    """Days that are not over yet, or orders of them that no daily total holds yet."""
-
-    code = "PERIOD_OPEN"
 
 
 class Standing(NamedTuple):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import CursorResult, case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from s2b2c.errors import PeriodOpen, Refused
 from s2b2c.models import Brand, Distributor, SettlementRun, Statement
 from s2b2c.sql import statements
 
@@ -19,10 +20,6 @@ _ONE_RUN_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('s2b2c.
 
 Progress = Callable[[int, int], None]
 """(done, total)"""
-
-
-class SettlementError(Exception):
-    """The period cannot be closed; the message is one line that says why."""
 
 
 class Totals(NamedTuple):
@@ -47,11 +44,11 @@ async def settle(
     """Put all that matured before `cutoff` and stands in no statement into a draft run: one statement per payee.
 
     Commissions of nothing are put there too, so that each is explained. None, and no run, when there is nothing.
-    `progress` counts orders. Raises SettlementError when the cutoff lies after `now`.
+    `progress` counts orders. Raises Refused(PeriodOpen) when the cutoff lies after `now`.
     """
     if cutoff > now:
-        raise SettlementError(
-            f"The cutoff {cutoff.isoformat()} lies in the future; what matures until then is not known."
+        raise Refused(
+            PeriodOpen(f"The cutoff {cutoff.isoformat()} lies in the future; what matures until then is not known.")
         )
     await session.execute(_ONE_RUN_AT_A_TIME)
     orders = await _find_due(session, cutoff)

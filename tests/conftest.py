@@ -4,7 +4,9 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -14,6 +16,15 @@ from s2b2c.config import settings, state_dir
 from s2b2c.db import Database, migrate
 
 _clones = count()
+
+_any = hypothesis.settings(
+    deadline=None,
+    # The session is shared by the examples; each rolls back what it wrote.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile("short", _any, max_examples=40)
+hypothesis.settings.register_profile("soak", _any, max_examples=5_000)
+hypothesis.settings.load_profile("short")
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +59,20 @@ async def template(server_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def other_database_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """A second clone, to compare the first with."""
+    async for url in _clone(server_url, template):
+        yield url
+
+
+@pytest.fixture
 async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
     """The URL, as the owner, of a clone of the template."""
+    async for url in _clone(server_url, template):
+        yield url
+
+
+async def _clone(server_url: str, template: str) -> AsyncIterator[str]:
     name = f"{template}_{next(_clones)}"
     await _on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _database(server_url, name)
@@ -65,7 +88,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-async def _rolled_back(server_url: str, template: str) -> AsyncIterator[Database]:
+async def shared_db(server_url: str, template: str) -> AsyncIterator[Database]:
     name = f"{template}_shared"
     await _on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     database = Database(_database(server_url, name))
@@ -75,8 +98,8 @@ async def _rolled_back(server_url: str, template: str) -> AsyncIterator[Database
 
 
 @pytest.fixture
-async def session(_rolled_back: Database) -> AsyncIterator[AsyncSession]:
+async def session(shared_db: Database) -> AsyncIterator[AsyncSession]:
     """A transaction that is rolled back after the test."""
-    async with _rolled_back.write() as session:
+    async with shared_db.write() as session:
         yield session
         await session.rollback()

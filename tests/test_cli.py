@@ -1,12 +1,10 @@
 """The commands as a user runs them: real processes on a real database."""
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,29 +16,10 @@ import pytest
 
 from s2b2c.db import Database
 from s2b2c.imports.kinds import KINDS
+from tests.commands import cli, kill_during, snapshot_of, start
 from tests.imports import WORLD, changed, load_world, write_csv
 
 SAMPLE = Path("seed/sample").resolve()
-
-
-def _start(url: str, *words: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "s2b2c.cli", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"S2B2C_DATABASE_URL": url, "COLUMNS": "200", "PYTHONUTF8": "1"} | environment,
-    )
-
-
-def _cli(url: str, *words: str, code: int = 0, **environment: str) -> str:
-    """What a command printed, stderr after stdout; it must end with `code` and without a traceback."""
-    process = _start(url, *words, **environment)
-    said = "".join(process.communicate(timeout=120))
-    assert process.returncode == code, said
-    assert "Traceback" not in said
-    return said
 
 
 @pytest.fixture
@@ -52,22 +31,20 @@ async def world(db: Database, tmp_path: Path) -> Path:
 
 
 def test_the_main_job_by_hand(database_url: str, world: Path) -> None:
-    assert _cli(database_url, "import", "orders", str(world / "orders.csv")) == "orders.csv: 3 rows, 7 new, 0 changed\n"
-    assert "2 ranked, 0 in the tail" in _cli(
+    assert cli(database_url, "import", "orders", str(world / "orders.csv")) == "orders.csv: 3 rows, 7 new, 0 changed\n"
+    assert "2 ranked, 0 in the tail" in cli(
         database_url, "rank", "--from", "2026-09-01", "--to", "2026-10-01", "--dry-run"
     )
-    assert re.search(
-        r"in the tail, run \d+\n", _cli(database_url, "rank", "--from", "2026-09-01", "--to", "2026-10-01")
-    )
-    settled = _cli(database_url, "settle", "--until", "2026-10-01")
+    assert re.search(r"in the tail, run \d+\n", cli(database_url, "rank", "--from", "2026-09-01", "--to", "2026-10-01"))
+    settled = cli(database_url, "settle", "--until", "2026-10-01")
     assert "17.85" in settled  # 11.87 + 5.98 of the leader
     assert "79.00" in settled  # 52.00 + 27.00 of supply
-    assert "Nothing matured" in _cli(database_url, "settle", "--until", "2026-10-01")
+    assert "Nothing matured" in cli(database_url, "settle", "--until", "2026-10-01")
     first, second = world / "first.csv", world / "second.csv"
     for path in (first, second):
-        assert "6 lines" in _cli(database_url, "export", "settlement", "1", "--format", "csv", "--out", str(path))
+        assert "6 lines" in cli(database_url, "export", "settlement", "1", "--format", "csv", "--out", str(path))
     assert first.read_bytes() == second.read_bytes()
-    _cli(
+    cli(
         database_url,
         "export",
         "settlement",
@@ -81,21 +58,21 @@ def test_the_main_job_by_hand(database_url: str, world: Path) -> None:
     )
     sheet = openpyxl.load_workbook(world / "run.xlsx").worksheets[0]
     assert sheet["A1"].value == "Payee kind"
-    assert "Every invariant holds." in _cli(database_url, "audit")
+    assert "Every invariant holds." in cli(database_url, "audit")
 
 
 def test_a_bad_file_is_listed_and_the_command_fails(database_url: str, world: Path) -> None:
     bad = write_csv(world / "bad.csv", changed("orders", 1, quantity="-3"))
     for words in (["--dry-run"], []):
-        said = _cli(database_url, "import", "orders", str(bad), *words, code=1)
+        said = cli(database_url, "import", "orders", str(bad), *words, code=1)
         assert said == (
             "bad.csv:2: quantity: is not a whole number from 1 to 1000000: '-3'\n"
             "bad.csv: 1 problem, nothing was imported\n"
             "s2b2c: 1 of 1 files refused\n"
         )
-    good = _cli(database_url, "import", "orders", str(world / "orders.csv"), "--dry-run")
+    good = cli(database_url, "import", "orders", str(world / "orders.csv"), "--dry-run")
     assert good == "orders.csv: 3 rows, all of them right; nothing was written\n"
-    assert _cli(database_url, "import", "orders", str(world / "orders.csv")).startswith("orders.csv: 3 rows, 7 new")
+    assert cli(database_url, "import", "orders", str(world / "orders.csv")).startswith("orders.csv: 3 rows, 7 new")
 
 
 @pytest.mark.parametrize(
@@ -110,71 +87,33 @@ def test_a_bad_file_is_listed_and_the_command_fails(database_url: str, world: Pa
     ],
 )
 def test_what_cannot_be_done_is_one_line(database_url: str, words: list[str], said: str) -> None:
-    assert said in _cli(database_url, *words, code=1)
+    assert said in cli(database_url, *words, code=1)
 
 
 def test_a_database_that_cannot_be_used_is_one_line(server_url: str, database_url: str) -> None:
-    assert "s2b2c: the database or a file failed: " in _cli("postgresql://nobody@127.0.0.1:1/none", "audit", code=1)
-    assert "S2B2C_DATABASE_URL: " in _cli("mysql://x", "audit", code=1)
-    assert "run `s2b2c migrate` first" in _cli(server_url, "audit", code=1)
-    assert "S2B2C_PORT: " in _cli(database_url, "serve", code=1, S2B2C_PORT="80000")
+    assert "s2b2c: the database or a file failed: " in cli("postgresql://nobody@127.0.0.1:1/none", "audit", code=1)
+    assert "S2B2C_DATABASE_URL: " in cli("mysql://x", "audit", code=1)
+    assert "run `s2b2c migrate` first" in cli(server_url, "audit", code=1)
+    assert "S2B2C_PORT: " in cli(database_url, "serve", code=1, S2B2C_PORT="80000")
 
 
 def test_schema_and_help(database_url: str) -> None:
-    assert _cli(database_url, "schema").strip().endswith("graphql/schema.graphql")
-    said = _cli(database_url, "--help")
+    assert cli(database_url, "schema").strip().endswith("graphql/schema.graphql")
+    said = cli(database_url, "--help")
     assert [word for word in ("import", "rank", "settle", "export", "audit", "token", "up") if word not in said] == []
 
 
-def test_killed_halfway_and_run_again_is_one_clean_run(database_url: str) -> None:
-    """The process dies while the server copies, accrues and posts; the rest of the job is done by the next run."""
+async def test_killed_halfway_and_run_again_is_one_clean_run(database_url: str, other_database_url: str) -> None:
+    """The process dies while the server copies, accrues and posts; the next run ends where a clean one does."""
     for kind in KINDS:
         path = str(SAMPLE / f"{kind}.csv")
         if kind == "orders":
             for statement in ("INSERT INTO order_lines", "One row for each position", "The split of each order"):
-                _kill_during(database_url, statement, "import", kind, path)
-        _cli(database_url, "import", kind, path)
-    assert "Every invariant holds." in _cli(database_url, "audit")
-    counts = _psql(database_url, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM order_lines)")
-    assert counts == "3500|6926"
-
-
-def _psql(url: str, statement: str) -> str:
-    """One row, by a connection of its own."""
-    script = (
-        "import asyncio, os, sys; from sqlalchemy import text; from sqlalchemy.ext.asyncio import create_async_engine\n"
-        "async def main():\n"
-        "    engine = create_async_engine(os.environ['S2B2C_DATABASE_URL'])\n"
-        "    async with engine.connect() as c: print('|'.join(map(str, (await c.execute(text(sys.argv[1]))).one())))\n"
-        "    await engine.dispose()\n"
-        "asyncio.run(main())"
-    )
-    environment = os.environ | {"S2B2C_DATABASE_URL": url}
-    done = subprocess.run(
-        [sys.executable, "-c", script, statement], check=True, capture_output=True, text=True, env=environment
-    )
-    return done.stdout.strip()
-
-
-def _kill_during(url: str, statement: str, *words: str) -> None:
-    """SIGKILL a command while the server runs the statement for it; fails when it never does."""
-    process = _start(url, *words)
-    watcher = (
-        "import asyncio, os, sys; from sqlalchemy import text; from sqlalchemy.ext.asyncio import create_async_engine\n"
-        "QUESTION = text(\"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \"\n"
-        '    "AND pid <> pg_backend_pid() AND position(:part IN query) > 0")\n'
-        "async def main():\n"
-        "    engine = create_async_engine(os.environ['S2B2C_DATABASE_URL'], isolation_level='AUTOCOMMIT')\n"
-        "    async with engine.connect() as c, asyncio.timeout(60):\n"
-        "        while not await c.scalar(QUESTION, {'part': sys.argv[1]}): await asyncio.sleep(0.002)\n"
-        "        os.kill(int(sys.argv[2]), 9)\n"
-        "    await engine.dispose()\n"
-        "asyncio.run(main())"
-    )
-    environment = os.environ | {"S2B2C_DATABASE_URL": url}
-    subprocess.run([sys.executable, "-c", watcher, statement, str(process.pid)], check=True, env=environment)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+                await kill_during(database_url, statement, "import", kind, path)
+        for url in (database_url, other_database_url):
+            cli(url, "import", kind, path)
+    assert await snapshot_of(database_url) == await snapshot_of(other_database_url)
+    assert "Every invariant holds." in cli(database_url, "audit")
 
 
 def _free_port() -> int:
@@ -185,7 +124,7 @@ def _free_port() -> int:
 
 @contextmanager
 def _up(url: str, port: int) -> Iterator[subprocess.Popen[str]]:
-    process = _start(url, "up", S2B2C_PORT=str(port))
+    process = start(url, "up", S2B2C_PORT=str(port))
     try:
         yield process
     finally:
@@ -228,7 +167,7 @@ def test_up_runs_the_main_job_and_serves_until_ctrl_c(database_url: str) -> None
         )
         with urllib.request.urlopen(request) as answer:  # noqa: S310  our own address
             assert json.load(answer) == {"data": {"shop": {"store": {"title": "杭城严选小仓"}}}}
-        busy = _cli(database_url, "up", code=1, S2B2C_PORT=str(port))
+        busy = cli(database_url, "up", code=1, S2B2C_PORT=str(port))
         assert (
             busy
             == f"s2b2c: cannot listen on 127.0.0.1:{port} (Address already in use); choose another port: S2B2C_PORT={port + 1} make run\n"

@@ -163,6 +163,21 @@ async def test_a_listing_that_no_price_fits_leaves_the_store(db: Database, tmp_p
     assert await _rows(db, "SELECT count(*) FROM listings") == [(0,)]
 
 
+async def test_a_new_tier_or_owner_brings_its_own_costs(db: Database, tmp_path: Path) -> None:
+    """The leader pays 42.00 and 43.00, the province 35.00 and 36.00: below either no listing may stand."""
+    await load_world(db, tmp_path)
+    rows = [WORLD["stores"][0], ["xiaoyu", "P1", "小雨的店", "浙江"]]
+    assert (await load(db, "stores", write_csv(tmp_path / "s.csv", rows)))[0] == Report(rows=1, updated=1)
+    low = changed("catalogue", 1, min_price="36.00")
+    low[2][low[0].index("min_price")] = "36.00"
+    await load(db, "catalogue", write_csv(tmp_path / "c.csv", low))
+    await load(db, "listings", write_csv(tmp_path / "l.csv", changed("listings", 1, price="36.00")))
+    assert await _rows(db, "SELECT price FROM listings") == [(3600,)]
+    report, _ = await load(db, "network", write_csv(tmp_path / "n.csv", changed("network", 2, tier="leader")))
+    assert report == Report(rows=2, updated=2)  # the distributor, and the listing of its store
+    assert await _rows(db, "SELECT price FROM listings") == [(4300,)]
+
+
 async def test_a_file_applied_last_does_not_bring_back_sold_stock(db: Database, tmp_path: Path) -> None:
     await load_world(db, tmp_path, until="catalogue")
     async with db.write() as session:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, ranking
 from s2b2c.db import Database
-from s2b2c.errors import BadArgument, Refusal, Refused
+from s2b2c.errors import BadArgument, PeriodOpen, Refusal, Refused
 from tests import factories
 from tests.test_rollups import NOON, a_sale
 
@@ -380,7 +380,7 @@ async def test_periods_that_are_refused(session: AsyncSession) -> None:
     assert isinstance(await _refusal(session, END, START), BadArgument)
     today = await _today(session)
     tomorrow = today + timedelta(days=1)
-    assert await _refusal(session, today, tomorrow) == ranking.PeriodOpen(
+    assert await _refusal(session, today, tomorrow) == PeriodOpen(
         f"The period to {tomorrow} is not over yet: today in Shanghai is {today}."
     )
     assert (await ranking.rank(session, start=START, end=today, policy=await a_policy(session))).ranked == 1
@@ -397,7 +397,7 @@ async def test_orders_that_are_not_rolled_up_yet(session: AsyncSession) -> None:
     assert (await ranking.rank(session, start=START, end=END, policy=policy)).ranked == 1
     await sell(session, seller, 100, at=before + timedelta(seconds=1))
     await sell(session, seller, 100, at=after - timedelta(seconds=1))
-    assert await _refusal(session, START, END) == ranking.PeriodOpen(
+    assert await _refusal(session, START, END) == PeriodOpen(
         "2 orders of the period or the one before are not in the daily totals yet."
     )
 

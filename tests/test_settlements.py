@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, orders, settlements
 from s2b2c.db import Database
+from s2b2c.errors import Refused
 from s2b2c.settlements import Settled, StatementLine, Totals
 from tests import factories
 
@@ -114,7 +115,7 @@ async def test_an_order_that_is_only_paid_waits(session: AsyncSession) -> None:
 
 
 async def test_a_cutoff_in_the_future_is_refused(session: AsyncSession) -> None:
-    with pytest.raises(settlements.SettlementError, match=r"^The cutoff 2026-10-02T00:00:01\+00:00 lies in the future"):
+    with pytest.raises(Refused, match=r"^The cutoff 2026-10-02T00:00:01\+00:00 lies in the future"):
         await _settle(session, NOW + timedelta(seconds=1))
     assert await _settle(session, NOW) is None
 

@@ -114,7 +114,7 @@ async def import_file(
             await _refuse_problems(session, path, report, tell)
             if dry_run:
                 return report
-    if kind in {"catalogue", "stores"}:
+    if kind in {"network", "catalogue", "stores"}:
         report.updated += await catalogue.fit_listings(session)
     if kind == "orders":
         await _take_orders(session, report, progress)

@@ -70,6 +70,15 @@ WITH RECURSIVE node AS (
 )
 SELECT * FROM node
 
+-- name: then_touched
+-- What the stores of those who change their tier list: each tier has costs of its own.
+CREATE TEMP TABLE touched ON COMMIT DROP AS
+SELECT DISTINCT l.product_id
+FROM climbed c
+JOIN distributors d ON d.id = c.id AND d.tier_id <> c.tier_id
+JOIN stores s ON s.distributor_id = d.id
+JOIN listings l ON l.store_id = s.id
+
 -- name: insert_distributors
 INSERT INTO distributors (id, code, name, tier_id, parent_id, ancestors, region, joined_on, state)
 SELECT id, code, name, tier_id, parent_id, ancestors, region, joined_on, state FROM climbed WHERE is_new ORDER BY id

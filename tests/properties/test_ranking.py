@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -256,7 +256,6 @@ async def a_network(session: AsyncSession, network: Network) -> list[models.Dist
     return members
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(network=networks(), terms=policies())
 async def test_equals_counting(session: AsyncSession, network: Network, terms: dict[str, int]) -> None:
     async with session.begin_nested() as example:
