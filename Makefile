@@ -36,7 +36,7 @@ migrate: .venv/installed ## bring the database to the newest migration
 seed: .venv/installed ## make seed/sample again
 	@exec $(python) seed/make_sample.py
 
-bench: .venv/installed ## measure against the floor of the same run
+bench: .venv/installed .venv/real ## measure against the floor of the same run
 	@exec $(python) -m tests.bench
 
 soak: .venv/installed ## the long tests: thousands of examples, storms of kills

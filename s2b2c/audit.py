@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from s2b2c.db import PLAN_FOR_BULK
 from s2b2c.settlements import Progress
 from s2b2c.sql import statements
 
 _ROWS_NAMED = 20
-
-# Every check reads whole tables. Right after a load the planner does not know yet how many rows there are.
-_PLAN_FOR_BULK = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Breach:
 
 async def audit(session: AsyncSession, progress: Progress | None = None) -> list[Breach]:
     """Run every check of sql/audit.sql in one snapshot; nothing is broken when nothing is returned."""
-    await session.execute(_PLAN_FOR_BULK)
+    await session.execute(PLAN_FOR_BULK)
     checks = statements("audit")
     breaches = []
     for done, (name, query) in enumerate(checks.items(), start=1):

@@ -19,6 +19,10 @@ from s2b2c.config import resource
 
 APP_ROLE = "s2b2c_app"
 
+# For a transaction that reads most of the tables it joins. Right after a load or a settlement the planner knows nothing
+# of the new rows and would look them up one by one, or join a whole table in a loop: hours instead of seconds.
+PLAN_FOR_BULK = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '128MB', true)")
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(

@@ -41,6 +41,7 @@ async def run(db: Database, job: Job, console: Console, progress: Progress) -> N
         report = await import_path(db, kind, path, console, progress)
         console.print(told(path, report), highlight=False, soft_wrap=True)
     await roll_up(db, progress)
+    progress("ranking", 0, 1)
     run_id = await _ranked(db, job)
     async with db.read() as session:
         top, tail = await ranking.top_and_tail(session, run_id, SHOWN)
@@ -160,15 +161,16 @@ def show_ranking(
 async def show_settlement(db: Database, run_id: int, console: Console) -> None:
     """The greatest statements of a run, and the first lines of the greatest one of a distributor."""
     async with db.read() as session:
-        rows = await settlements.statement_rows(session, run_id, limit=2 * SHOWN)
-        chosen = next((row for row in rows if row.payee == "distributor"), rows[0])
+        distributors = await settlements.statement_rows(session, run_id, payee="distributor", limit=SHOWN)
+        brands = await settlements.statement_rows(session, run_id, payee="brand", limit=SHOWN)
+        chosen = [*distributors, *brands][0]
         lines = await settlements.statement_lines(session, chosen.id, limit=SHOWN)
     table = Table(title=f"Settlement 结算 {run_id}")
     for heading in ("statement 结算单", "payee 收款方", "code 编码", "name 名称"):
         table.add_column(heading)
     for heading in ("lines 明细", "gross 应结"):
         table.add_column(heading, justify="right")
-    for row in rows:
+    for row in (*distributors, *brands):
         table.add_row(str(row.id), row.payee, row.code, row.name, f"{row.lines:,}", format_yuan(row.gross))
     console.print(table)
     table = Table(title=f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.gross)}")

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import CursorResult, case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from s2b2c.db import PLAN_FOR_BULK
 from s2b2c.errors import PeriodOpen, Refused
 from s2b2c.models import Brand, Distributor, SettlementRun, Statement
 from s2b2c.sql import statements
@@ -51,6 +52,7 @@ async def settle(
             PeriodOpen(f"The cutoff {cutoff.isoformat()} lies in the future; what matures until then is not known.")
         )
     await session.execute(_ONE_RUN_AT_A_TIME)
+    await session.execute(PLAN_FOR_BULK)
     orders = await _find_due(session, cutoff)
     if not orders:
         return None
@@ -101,8 +103,10 @@ class StatementRow(NamedTuple):
     gross: int
 
 
-async def statement_rows(session: AsyncSession, run_id: int, *, limit: int = 20) -> Sequence[StatementRow]:
-    """The greatest statements of a run."""
+async def statement_rows(
+    session: AsyncSession, run_id: int, *, payee: Literal["distributor", "brand"], limit: int = 20
+) -> Sequence[StatementRow]:
+    """The greatest statements of a run for one kind of payee."""
     rows = await session.execute(
         select(
             Statement.id,
@@ -114,7 +118,7 @@ async def statement_rows(session: AsyncSession, run_id: int, *, limit: int = 20)
         )
         .outerjoin(Distributor, Distributor.id == Statement.distributor_id)
         .outerjoin(Brand, Brand.id == Statement.brand_id)
-        .where(Statement.run_id == run_id)
+        .where(Statement.run_id == run_id, (Statement.brand_id.is_(None)) == (payee == "distributor"))
         .order_by(Statement.gross.desc(), Statement.id)
         .limit(limit)
     )

@@ -237,6 +237,9 @@ CORRUPTIONS = {
     ),
     "listing_prices": _wrong("listings {store}/{product}", "UPDATE listings SET price = 4199"),
     "daily_sellers": _wrong("daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1"),
+    "named_rows": _wrong(
+        "order_lines {branch}/{line_placed}", "UPDATE order_lines SET product_id = 999 WHERE id = {line_placed}"
+    ),
     "daily_brands": _wrong("daily_brands {branch}/{store}/{brand}/{day}", "UPDATE daily_brands SET units = units - 1"),
 }
 
@@ -260,6 +263,26 @@ async def test_a_corrupted_side_is_named(session: AsyncSession, check: str) -> N
         await session.execute(text(statement.format(**names)))
     found = {breach.check: sorted({key for key, _ in breach.rows}) for breach in await audit.audit(session)}
     assert found == {check: sorted(row.format(**names) for row in CORRUPTIONS[check].rows)}
+
+
+@pytest.mark.parametrize(
+    ("row", "statement"),
+    [
+        ("orders {branch}/{paid}", "UPDATE orders SET plan_id = 999 WHERE id = {paid}"),
+        ("order_lines {branch}/{line_settled}", "UPDATE order_lines SET statement_id = 999 WHERE id = {line_settled}"),
+        ("commissions {branch}/{c0_paid}", "UPDATE commissions SET rule_id = 999 WHERE id = {c0_paid}"),
+        ("commissions {branch}/{c0_settled}", "UPDATE commissions SET statement_id = 999 WHERE id = {c0_settled}"),
+        ("transfers {branch}/999", "UPDATE transfers SET id = 999, debit_account_id = 999 WHERE source_id = {paid}"),
+        ("transfers {branch}/999", "UPDATE transfers SET id = 999, credit_account_id = 999 WHERE source_id = {paid}"),
+    ],
+)
+async def test_a_name_of_nothing_is_found(session: AsyncSession, row: str, statement: str) -> None:
+    """These are held by no foreign key."""
+    names = await _a_world(session)
+    await session.execute(text("SET LOCAL ROLE NONE"))
+    await session.execute(text(statement.format(**names)))
+    (named,) = [breach for breach in await audit.audit(session) if breach.check == "named_rows"]
+    assert {key for key, _ in named.rows} == {row.format(**names)}
 
 
 async def test_a_breach_tells_the_first_rows_and_how_many(session: AsyncSession) -> None:

@@ -91,7 +91,13 @@ async def test_a_loss_is_paid_in_by_the_platform(session: AsyncSession) -> None:
     order = await factories.an_order(session, await factories.a_store(session), (variant, 1, 2000, 0))
     await _pay(session, order)
     await _complete(session, order)
-    assert await _balances(session) == {"clearing": -2000, "escrow": 0, "brand_payable": 2600, "revenue": -600}
+    assert await _balances(session) == {
+        "clearing": -2000,
+        "escrow": 0,
+        "brand_payable": 2600,
+        "commission_payable": 0,
+        "revenue": -600,
+    }
     assert (await session.scalars(text("SELECT code FROM transfers ORDER BY id"))).all() == [
         "payment",
         "supply",

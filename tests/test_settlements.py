@@ -62,7 +62,8 @@ async def test_the_worked_example(session: AsyncSession) -> None:
     assert settled == Settled(settled.run_id, 1, Totals(2, 2, 1483), Totals(1, 1, 5200))
     run = await session.get_one(models.SettlementRun, settled.run_id)
     assert (run.cutoff, run.state, run.created_at) == (CUTOFF, "draft", NOW)
-    brand, seller, parent = await settlements.statement_rows(session, settled.run_id)
+    (brand,) = await settlements.statement_rows(session, settled.run_id, payee="brand")
+    seller, parent = await settlements.statement_rows(session, settled.run_id, payee="distributor")
     assert [(row.payee, row.lines, row.gross) for row in (brand, seller, parent)] == [
         ("brand", 1, 5200),
         ("distributor", 1, 1187),
@@ -91,7 +92,7 @@ async def test_zero_and_blocked_commissions_stand_in_a_statement_too(session: As
     assert await session.scalar(unsettled) == 0
     outcomes = [
         line.outcome
-        for row in await settlements.statement_rows(session, settled.run_id)
+        for row in await settlements.statement_rows(session, settled.run_id, payee="distributor")
         if row.payee == "distributor"
         for line in await settlements.statement_lines(session, row.id)
     ]

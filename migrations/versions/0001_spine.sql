@@ -25,6 +25,26 @@ CREATE TABLE plans (
     CONSTRAINT uq_plans_code UNIQUE (code)
 );
 
+CREATE SEQUENCE transfers_id_seq;
+
+CREATE TABLE transfers (
+    branch_id BIGINT NOT NULL,
+    id BIGINT DEFAULT nextval('transfers_id_seq') NOT NULL,
+    source_type TEXT NOT NULL,
+    source_id BIGINT NOT NULL,
+    code TEXT NOT NULL,
+    debit_account_id BIGINT NOT NULL,
+    credit_account_id BIGINT NOT NULL,
+    amount BIGINT NOT NULL,
+    posted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_transfers PRIMARY KEY (id, branch_id),
+    CONSTRAINT uq_transfers_branch_id_source_type_source_id_code_debit_6b87 UNIQUE (branch_id, source_type, source_id, code, debit_account_id, credit_account_id),
+    CONSTRAINT ck_transfers_code CHECK (code IN ('payment', 'supply', 'commission', 'revenue', 'subsidy')),
+    CONSTRAINT ck_transfers_source_type CHECK (source_type IN ('order')),
+    CONSTRAINT ck_transfers_amount CHECK (amount > 0),
+    CONSTRAINT ck_transfers_accounts CHECK (debit_account_id <> credit_account_id)
+);
+
 CREATE SEQUENCE tiers_id_seq;
 
 CREATE TABLE tiers (
@@ -207,7 +227,6 @@ CREATE TABLE variants (
     CONSTRAINT pk_variants PRIMARY KEY (id),
     CONSTRAINT fk_variants_product_id_brand_id FOREIGN KEY(product_id, brand_id) REFERENCES products (id, brand_id),
     CONSTRAINT uq_variants_brand_id_sku UNIQUE (brand_id, sku),
-    CONSTRAINT uq_variants_id_product_id_brand_id UNIQUE (id, product_id, brand_id),
     CONSTRAINT ck_variants_stock CHECK (stock >= 0)
 );
 
@@ -383,28 +402,6 @@ CREATE TABLE rules (
 
 CREATE INDEX ix_rules_plan_id ON rules (plan_id);
 
-CREATE SEQUENCE transfers_id_seq;
-
-CREATE TABLE transfers (
-    branch_id BIGINT NOT NULL,
-    id BIGINT DEFAULT nextval('transfers_id_seq') NOT NULL,
-    source_type TEXT NOT NULL,
-    source_id BIGINT NOT NULL,
-    code TEXT NOT NULL,
-    debit_account_id BIGINT NOT NULL,
-    credit_account_id BIGINT NOT NULL,
-    amount BIGINT NOT NULL,
-    posted_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT pk_transfers PRIMARY KEY (id, branch_id),
-    CONSTRAINT uq_transfers_branch_id_source_type_source_id_code_debit_6b87 UNIQUE (branch_id, source_type, source_id, code, debit_account_id, credit_account_id),
-    CONSTRAINT ck_transfers_code CHECK (code IN ('payment', 'supply', 'commission', 'revenue', 'subsidy')),
-    CONSTRAINT ck_transfers_source_type CHECK (source_type IN ('order')),
-    CONSTRAINT ck_transfers_amount CHECK (amount > 0),
-    CONSTRAINT ck_transfers_accounts CHECK (debit_account_id <> credit_account_id),
-    CONSTRAINT fk_transfers_debit_account_id FOREIGN KEY(debit_account_id) REFERENCES ledger_accounts (id),
-    CONSTRAINT fk_transfers_credit_account_id FOREIGN KEY(credit_account_id) REFERENCES ledger_accounts (id)
-);
-
 CREATE SEQUENCE orders_id_seq;
 
 CREATE TABLE orders (
@@ -433,8 +430,7 @@ CREATE TABLE orders (
     CONSTRAINT ck_orders_upline CHECK (CASE WHEN paid_at IS NULL THEN num_nonnulls(upline, upline_tiers, upline_states, plan_id) = 0 ELSE num_nulls(upline, upline_tiers, upline_states) = 0 AND upline[1] = seller_id AND cardinality(upline_tiers) = cardinality(upline) AND cardinality(upline_states) = cardinality(upline) END),
     CONSTRAINT fk_orders_store_id FOREIGN KEY(store_id) REFERENCES stores (id),
     CONSTRAINT fk_orders_customer_id FOREIGN KEY(customer_id) REFERENCES customers (id),
-    CONSTRAINT fk_orders_seller_id FOREIGN KEY(seller_id) REFERENCES distributors (id),
-    CONSTRAINT fk_orders_plan_id FOREIGN KEY(plan_id) REFERENCES plans (id)
+    CONSTRAINT fk_orders_seller_id FOREIGN KEY(seller_id) REFERENCES distributors (id)
 )
  WITH (fillfactor = 80);
 
@@ -482,7 +478,6 @@ CREATE TABLE order_lines (
     statement_id BIGINT,
     CONSTRAINT pk_order_lines PRIMARY KEY (id, branch_id),
     CONSTRAINT fk_order_lines_branch_id_order_id FOREIGN KEY(branch_id, order_id) REFERENCES orders (branch_id, id),
-    CONSTRAINT fk_order_lines_variant_id_product_id_brand_id FOREIGN KEY(variant_id, product_id, brand_id) REFERENCES variants (id, product_id, brand_id),
     CONSTRAINT uq_order_lines_branch_id_order_id_line_no UNIQUE (branch_id, order_id, line_no),
     CONSTRAINT ck_order_lines_line_no CHECK (line_no >= 1),
     CONSTRAINT ck_order_lines_quantity CHECK (quantity >= 1),
@@ -492,14 +487,13 @@ CREATE TABLE order_lines (
     CONSTRAINT ck_order_lines_supply CHECK (supply >= 0 AND supply <= quantity * supply_price),
     CONSTRAINT ck_order_lines_refunded CHECK (refunded BETWEEN 0 AND paid),
     CONSTRAINT ck_order_lines_commission CHECK (commission >= 0),
-    CONSTRAINT ck_order_lines_adds_up CHECK (supply + commission + platform = paid - refunded),
-    CONSTRAINT fk_order_lines_statement_id FOREIGN KEY(statement_id) REFERENCES statements (id)
+    CONSTRAINT ck_order_lines_adds_up CHECK (supply + commission + platform = paid - refunded)
 )
  WITH (fillfactor = 80);
 
-CREATE INDEX ix_order_lines_unsettled ON order_lines (branch_id, order_id) WHERE statement_id IS NULL;
-
 CREATE INDEX ix_order_lines_statement_id ON order_lines (statement_id) WHERE statement_id IS NOT NULL;
+
+CREATE INDEX ix_order_lines_unsettled ON order_lines (branch_id, order_id) WHERE statement_id IS NULL;
 
 CREATE SEQUENCE commissions_id_seq;
 
@@ -523,11 +517,7 @@ CREATE TABLE commissions (
     CONSTRAINT ck_commissions_outcome CHECK (outcome IN ('earned', 'zero', 'capped', 'blocked')),
     CONSTRAINT ck_commissions_position CHECK (position >= 0),
     CONSTRAINT ck_commissions_amount CHECK (uncapped_amount >= 0 AND amount BETWEEN 0 AND uncapped_amount),
-    CONSTRAINT ck_commissions_explained CHECK (CASE outcome WHEN 'earned' THEN amount = uncapped_amount AND amount > 0 WHEN 'zero' THEN uncapped_amount = 0 WHEN 'capped' THEN amount < uncapped_amount ELSE amount = 0 END),
-    CONSTRAINT fk_commissions_distributor_id FOREIGN KEY(distributor_id) REFERENCES distributors (id),
-    CONSTRAINT fk_commissions_tier_id FOREIGN KEY(tier_id) REFERENCES tiers (id),
-    CONSTRAINT fk_commissions_rule_id FOREIGN KEY(rule_id) REFERENCES rules (id),
-    CONSTRAINT fk_commissions_statement_id FOREIGN KEY(statement_id) REFERENCES statements (id)
+    CONSTRAINT ck_commissions_explained CHECK (CASE outcome WHEN 'earned' THEN amount = uncapped_amount AND amount > 0 WHEN 'zero' THEN uncapped_amount = 0 WHEN 'capped' THEN amount < uncapped_amount ELSE amount = 0 END)
 )
  WITH (fillfactor = 80);
 

@@ -60,7 +60,6 @@ class Variant(Base):
     __table_args__ = (
         ForeignKeyConstraint(["product_id", "brand_id"], ["products.id", "products.brand_id"]),
         UniqueConstraint("brand_id", "sku"),
-        UniqueConstraint("id", "product_id", "brand_id"),
         Index("ix_variants_product_id", "product_id"),
         CheckConstraint("stock >= 0", name="stock"),
     )

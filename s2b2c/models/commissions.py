@@ -83,12 +83,12 @@ class Commission(Base):
     id: Mapped[int] = key("commissions")
     line_id: Mapped[int]
     position: Mapped[int]
-    distributor_id: Mapped[int] = mapped_column(ForeignKey("distributors.id"))
-    tier_id: Mapped[int] = mapped_column(ForeignKey("tiers.id"))
-    rule_id: Mapped[int] = mapped_column(ForeignKey("rules.id"))
+    distributor_id: Mapped[int]
+    tier_id: Mapped[int]
+    rule_id: Mapped[int]
     base_amount: Mapped[int]
     rate_bps: Mapped[int]
     uncapped_amount: Mapped[int]
     amount: Mapped[int]
     outcome: Mapped[str]
-    statement_id: Mapped[int | None] = mapped_column(ForeignKey("statements.id"))
+    statement_id: Mapped[int | None]

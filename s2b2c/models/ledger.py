@@ -44,8 +44,8 @@ class Transfer(Base):
     source_type: Mapped[str]
     source_id: Mapped[int]
     code: Mapped[str]
-    debit_account_id: Mapped[int] = mapped_column(ForeignKey("ledger_accounts.id"))
-    credit_account_id: Mapped[int] = mapped_column(ForeignKey("ledger_accounts.id"))
+    debit_account_id: Mapped[int]
+    credit_account_id: Mapped[int]
     amount: Mapped[int]
     posted_at: Mapped[datetime]
     """When the money moved in real life: payment or completion of the order."""

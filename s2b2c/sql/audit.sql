@@ -443,3 +443,28 @@ FULL JOIN (
     GROUP BY 1, 2, 3, 4
 ) AS o USING (branch_id, store_id, brand_id, day)
 WHERE (d.orders, d.units, d.paid) IS DISTINCT FROM (o.orders, o.units, o.paid)
+
+-- name: named_rows
+-- the plan, variant, rule, account and statement that an event names are there
+SELECT format('orders %s/%s', branch_id, id), format('plan %s', plan_id)
+FROM orders o WHERE plan_id IS NOT NULL AND NOT EXISTS (SELECT FROM plans p WHERE p.id = o.plan_id)
+UNION ALL
+SELECT format('order_lines %s/%s', branch_id, id), format('variant %s of product %s of brand %s', variant_id, product_id, brand_id)
+FROM order_lines l
+WHERE NOT EXISTS (
+    SELECT FROM variants v WHERE (v.id, v.product_id, v.brand_id) = (l.variant_id, l.product_id, l.brand_id)
+)
+UNION ALL
+SELECT format('order_lines %s/%s', branch_id, id), format('statement %s', statement_id)
+FROM order_lines l WHERE statement_id IS NOT NULL AND NOT EXISTS (SELECT FROM statements s WHERE s.id = l.statement_id)
+UNION ALL
+SELECT format('commissions %s/%s', branch_id, id), format('rule %s', rule_id)
+FROM commissions c WHERE NOT EXISTS (SELECT FROM rules r WHERE r.id = c.rule_id)
+UNION ALL
+SELECT format('commissions %s/%s', branch_id, id), format('statement %s', statement_id)
+FROM commissions c WHERE statement_id IS NOT NULL AND NOT EXISTS (SELECT FROM statements s WHERE s.id = c.statement_id)
+UNION ALL
+SELECT format('transfers %s/%s', branch_id, id), format('from %s to %s', debit_account_id, credit_account_id)
+FROM transfers t
+WHERE NOT EXISTS (SELECT FROM ledger_accounts a WHERE a.id = t.debit_account_id)
+   OR NOT EXISTS (SELECT FROM ledger_accounts a WHERE a.id = t.credit_account_id)

@@ -47,15 +47,17 @@ SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amou
 FROM totalled
 
 -- name: total_lines
--- The commission total of each line, and what is left to the platform.
+-- The commission total of each line, and what is left to the platform. Looked up line by line: these commissions were
+-- written a moment ago, the planner knows nothing of them, and once joined the whole table in a loop.
 UPDATE order_lines l
 SET commission = c.total, platform = l.paid - l.refunded - l.supply - c.total
 FROM (
-    SELECT l.branch_id, l.id, sum(c.amount) AS total
+    SELECT l.branch_id, l.id, share.total
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
     JOIN order_lines l USING (branch_id, order_id)
-    JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
-    GROUP BY l.branch_id, l.id
-    HAVING sum(c.amount) > 0
+    CROSS JOIN LATERAL (
+        SELECT sum(c.amount) AS total FROM commissions c WHERE c.branch_id = l.branch_id AND c.line_id = l.id
+    ) AS share
+    WHERE share.total > 0
 ) AS c
 WHERE l.branch_id = c.branch_id AND l.id = c.id

@@ -6,9 +6,10 @@ WITH batch AS (
     SELECT DISTINCT 'brand_payable' AS kind, l.brand_id, NULL::bigint AS distributor_id
     FROM batch JOIN order_lines l USING (branch_id, order_id)
     UNION ALL
-    SELECT DISTINCT 'commission_payable', NULL::bigint, c.distributor_id
-    FROM batch JOIN order_lines l USING (branch_id, order_id)
-    JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
+    SELECT DISTINCT 'commission_payable', NULL::bigint, u.distributor_id
+    FROM batch
+    JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
+    CROSS JOIN LATERAL unnest(o.upline) AS u (distributor_id)
 )
 INSERT INTO ledger_accounts (kind, brand_id, distributor_id)
 SELECT kind, brand_id, distributor_id FROM owner
@@ -48,7 +49,11 @@ WITH batch AS (
     UNION ALL
     SELECT l.branch_id, order_id, completed_at, 'commission', CAST(:escrow AS bigint), a.id, sum(c.amount)
     FROM batch JOIN order_lines l USING (branch_id, order_id)
-    JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
+    CROSS JOIN LATERAL (  -- line by line: the planner may know nothing yet of what was written a moment ago
+        SELECT c.distributor_id, c.amount FROM commissions c
+        WHERE c.branch_id = l.branch_id AND c.line_id = l.id AND c.amount > 0
+        OFFSET 0
+    ) AS c
     LEFT JOIN ledger_accounts a ON a.kind = 'commission_payable' AND a.distributor_id = c.distributor_id
     GROUP BY l.branch_id, order_id, completed_at, a.id
     UNION ALL

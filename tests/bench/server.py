@@ -78,7 +78,10 @@ def timed(step: str) -> Iterator[None]:
 
 @contextmanager
 def told_progress() -> Iterator[imports.Progress]:
-    """A bar for the step at work where there is a terminal; each step of a second or more leaves a line."""
+    """A bar for the step at work where there is a terminal; each step of a second or more leaves a line.
+
+    A step lasts until another one reports: what never reports is counted in the step before it.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
