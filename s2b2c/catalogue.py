@@ -19,6 +19,7 @@ async def fit_listings(session: AsyncSession) -> int:
     A price outside the band moves to the nearest one inside; a listing that no price fits, or whose owner's tier has no
     cost any more, leaves its store. Returns how many listings changed.
     """
+    await session.execute(statements("catalogue")["find_bands"])
     changed = 0
     for name in ("withdraw_listings", "clamp_listings"):
         changed += cast("CursorResult[Any]", await session.execute(statements("catalogue")[name])).rowcount

@@ -23,7 +23,7 @@ _any = hypothesis.settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 hypothesis.settings.register_profile("short", _any, max_examples=40)
-hypothesis.settings.register_profile("soak", _any, max_examples=5_000)
+hypothesis.settings.register_profile("soak", _any, max_examples=1_000)
 hypothesis.settings.load_profile("short")
 
 
