@@ -64,6 +64,7 @@ class CommandError(Exception):
 def main() -> None:
     """Run a command. What the user can mend is one line on stderr; the rest is one line and a traceback in a file."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started deaf to it
     try:
         app()
     except (
@@ -270,7 +271,7 @@ def schema_() -> None:
 @app.command()
 def serve() -> None:
     """Serve GraphQL on S2B2C_HOST and S2B2C_PORT."""
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.WARNING)
     _end_with_parent()
     with _server() as url:
         database = Database(url, statement_timeout=STATEMENT_TIMEOUT)
@@ -281,7 +282,7 @@ def serve() -> None:
 @app.command("worker")
 def worker_() -> None:
     """Run what comes by time: the daily totals."""
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.WARNING)
     _end_with_parent()
 
     async def work(db: Database) -> None:

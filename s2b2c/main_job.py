@@ -1,12 +1,13 @@
 """The main job from a folder of canonical CSV files to ranking, settlement and its export, told in tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
@@ -143,15 +144,14 @@ def show_ranking(
     top: Sequence[ranking.Standing],
     tail: Sequence[ranking.Standing],
 ) -> None:
-    table = Table(title=f"Ranking 排名 {start} – {end}")
-    for heading in ("code 编码", "name 名称", "tier 层级", "region 区域"):
-        table.add_column(heading)
-    for heading in ("output 产值", "orders 订单", "score 得分", "rank 名次"):
-        table.add_column(heading, justify="right")
-    table.add_column("tail 末位")
+    texts = ("code\n编码", "name\n名称", "tier\n层级", "region\n区域")
+    table = _table(
+        f"Ranking 排名 {start} – {end}", texts, ("output\n产值", "orders\n订单", "score\n得分", "rank\n名次")
+    )
+    table.add_column("tail\n末位")
     for standings in (top, tail):
         for it in standings:
-            place = f"{it.rank} / {it.members}"
+            place = f"{it.rank}/{it.members}"
             cells = (it.code, it.name, it.tier, it.region or "–", format_yuan(it.output), str(it.orders), str(it.score))
             table.add_row(*cells, place, "×" if it.in_tail else "")
         table.add_section()
@@ -165,24 +165,28 @@ async def show_settlement(db: Database, run_id: int, console: Console) -> None:
         brands = await settlements.statement_rows(session, run_id, payee="brand", limit=SHOWN)
         chosen = [*distributors, *brands][0]
         lines = await settlements.statement_lines(session, chosen.id, limit=SHOWN)
-    table = Table(title=f"Settlement 结算 {run_id}")
-    for heading in ("statement 结算单", "payee 收款方", "code 编码", "name 名称"):
-        table.add_column(heading)
-    for heading in ("lines 明细", "gross 应结"):
-        table.add_column(heading, justify="right")
+    texts = ("statement\n结算单", "payee\n收款方", "code\n编码", "name\n名称")
+    table = _table(f"Settlement 结算 {run_id}", texts, ("lines\n明细", "gross\n应结"))
     for row in (*distributors, *brands):
         table.add_row(str(row.id), row.payee, row.code, row.name, f"{row.lines:,}", format_yuan(row.gross))
     console.print(table)
-    table = Table(title=f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.gross)}")
-    for heading in ("order 订单", "product 商品"):
-        table.add_column(heading)
-    for heading in ("position 级次", "base 基数", "rate 比例 bps", "amount 金额"):
-        table.add_column(heading, justify="right")
-    table.add_column("outcome 结果")
+    title = f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.gross)}"
+    numbers = ("position\n级次", "base\n基数", "rate bps\n比例", "amount\n金额")
+    table = _table(title, ("order\n订单", "product\n商品"), numbers)
+    table.add_column("outcome\n结果")
     for line in lines:
         base = "" if line.base_amount is None else format_yuan(line.base_amount)
-        numbers = ("" if line.position is None else str(line.position), base, str(line.rate_bps or ""))
-        table.add_row(
-            f"{line.order_no}-{line.line_no}", line.product, *numbers, format_yuan(line.amount), line.outcome or ""
-        )
+        explained = ("" if line.position is None else str(line.position), base, str(line.rate_bps or ""))
+        number = f"{line.order_no}-{line.line_no}"
+        table.add_row(number, line.product, *explained, format_yuan(line.amount), line.outcome or "")
     console.print(table)
+
+
+def _table(title: str, texts: Iterable[str], numbers: Iterable[str]) -> Table:
+    """A table that shows every digit on a terminal of 80 columns; only names are folded."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in texts:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
