@@ -130,8 +130,7 @@ def _start(cluster: _Cluster, *, durable: bool) -> None:
             continue
         if status == _READY or (refusal := _launch(cluster, settings)) is None:
             return
-        held_by_another = "lock file" in refusal or "shared memory block" in refusal
-        if not held_by_another or waited_s > _OTHERS_MAY_TAKE_S:
+        if not _held_by_another(refusal) or waited_s > _OTHERS_MAY_TAKE_S:
             raise EmbeddedServerError(f"PostgreSQL does not start: {refusal} (see {cluster.beside('log')})")
         if "lock file" in refusal and waited_s > _STALE_AFTER_S and not _listens(cluster):
             # The pid in it is a zombie's or a stranger's. Should it be a live server's after all, its shared memory,
@@ -163,8 +162,13 @@ def _launch(cluster: _Cluster, settings: dict[str, str]) -> str | None:
             if select.select([alive], [], [], 0)[0]:
                 break
     said = log.read_bytes()[begin:].decode(errors="replace")
-    fatal = [line for line in said.splitlines() if "FATAL:" in line]
-    return _last_line("\n".join(fatal) or said).rpartition("FATAL:")[2].strip()
+    fatal = [line.rpartition("FATAL:")[2].strip() for line in said.splitlines() if "FATAL:" in line]
+    # The backends of a killed server still write to this log, so the last line need not be about this start.
+    return next(filter(_held_by_another, fatal), (fatal or [_last_line(said)])[-1])
+
+
+def _held_by_another(refusal: str) -> bool:
+    return "lock file" in refusal or "shared memory block" in refusal
 
 
 def _stop(cluster: _Cluster) -> None:

@@ -183,7 +183,10 @@ def test_a_pid_file_with_the_pid_of_a_stranger(data: Path, monkeypatch: pytest.M
 
 
 def test_the_environment_does_not_reach_the_server(data: Path) -> None:
-    with a_user(data, LC_ALL="xx_YY.none", LANG="zh_CN.GB18030", PGPORT="1", PGDATA="/nowhere") as (other, url):
+    with a_user(data, LC_COLLATE="xx_YY.none", LC_MESSAGES="zh_CN.GB18030", PGPORT="1", PGDATA="/nowhere") as (
+        other,
+        url,
+    ):
         assert url.startswith("postgresql+asyncpg://")
         other.communicate("")
         assert other.returncode == 0
