@@ -296,7 +296,8 @@ def worker_() -> None:
 
 def _end_with_parent() -> None:
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # not through sys.stdin, whose lock would be held when the process ends
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     if os.environ.get(PARENT):

@@ -176,6 +176,8 @@ def test_up_runs_the_main_job_and_serves_until_ctrl_c(database_url: str) -> None
         )
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
         assert not _served(port)
     with _up(database_url, port) as process:
         again = _said_until_served(process)
