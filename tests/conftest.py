@@ -7,13 +7,12 @@ from itertools import count
 import hypothesis
 import pytest
 from hypothesis import HealthCheck
-from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import embedded
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database, migrate
+from tests.databases import create_database, drop_database
 
 _clones = count()
 
@@ -37,25 +36,13 @@ def server_url() -> Iterator[str]:
             yield own
 
 
-async def _on_server(url: str, statement: str) -> None:
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    async with engine.connect() as connection:
-        await connection.execute(text(statement))
-    await engine.dispose()
-
-
-def _database(server_url: str, name: str) -> str:
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
-
-
 @pytest.fixture(scope="session")
 async def template(server_url: str) -> AsyncIterator[str]:
     """The name of a migrated, empty database that nobody connects to."""
     name = f"s2b2c_test_{os.getpid()}"
-    await _on_server(server_url, f"CREATE DATABASE {name}")
-    await migrate(_database(server_url, name))
+    await migrate(await create_database(server_url, name))
     yield name
-    await _on_server(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    await drop_database(server_url, name)
 
 
 @pytest.fixture
@@ -74,9 +61,8 @@ async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
 
 async def _clone(server_url: str, template: str) -> AsyncIterator[str]:
     name = f"{template}_{next(_clones)}"
-    await _on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _database(server_url, name)
-    await _on_server(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    yield await create_database(server_url, name, template=template)
+    await drop_database(server_url, name)
 
 
 @pytest.fixture
@@ -90,11 +76,10 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 async def shared_db(server_url: str, template: str) -> AsyncIterator[Database]:
     name = f"{template}_shared"
-    await _on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    database = Database(_database(server_url, name))
+    database = Database(await create_database(server_url, name, template=template))
     yield database
     await database.close()
-    await _on_server(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    await drop_database(server_url, name)
 
 
 @pytest.fixture

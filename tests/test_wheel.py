@@ -9,11 +9,12 @@ import venv
 from pathlib import Path
 from zipfile import ZipFile
 
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from s2b2c.config import CHECKOUT, resource
+from tests.databases import create_database, drop_database, url_of
 
 
 def ask(url: str, statement: str) -> object:
@@ -62,16 +63,16 @@ def test_the_wheel_migrates_without_the_checkout(tmp_path: Path, server_url: str
     nowhere = tmp_path / "nowhere"
     nowhere.mkdir()
     database = f"s2b2c_wheel_{os.getpid()}"
-    url = make_url(server_url).set(database=database).render_as_string(hide_password=False)
+    url = url_of(server_url, database)
     environment = {"PATH": os.defpath, "HOME": str(nowhere), "PYTHONUTF8": "1", "S2B2C_DATABASE_URL": url}
     where = [str(programs / "python"), "-c", "import s2b2c; print(s2b2c.__file__)"]
     found = subprocess.run(where, cwd=nowhere, env=environment, capture_output=True, text=True, check=True)
     assert Path(found.stdout.strip()).is_relative_to(tmp_path / "fresh")
 
-    ask(server_url, f"CREATE DATABASE {database}")
+    asyncio.run(create_database(server_url, database))
     try:
         subprocess.run([programs / "s2b2c", "migrate"], cwd=nowhere, env=environment, check=True)
         assert ask(url, "SELECT count(*) FROM alembic_version") == 1
         assert ask(url, "SELECT count(*) FROM pg_tables WHERE tablename IN ('orders', 'distributors')") == 2
     finally:
-        ask(server_url, f"DROP DATABASE {database} WITH (FORCE)")
+        asyncio.run(drop_database(server_url, database))

@@ -24,7 +24,8 @@ from s2b2c.db import Base, Database, migrate
 from s2b2c.imports import ORDERS_AT_ONCE, RAIL
 from s2b2c.imports.kinds import KINDS
 from s2b2c.models import Commission, Transfer
-from tests.bench.server import SAMPLE, drop_database, fresh_database, real_year, server, timed, told_progress
+from tests.bench.server import SAMPLE, fresh_database, real_year, server, timed, told_progress
+from tests.databases import drop_database
 
 DATABASE = "s2b2c_bench"
 MOST = 3

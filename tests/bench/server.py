@@ -10,13 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from s2b2c import embedded, imports
 from s2b2c.config import CHECKOUT, settings, state_dir
 from s2b2c.imports.kinds import KINDS
+from tests.databases import create_database, drop_database
 
 ADAPTER = CHECKOUT / "seed" / "complete_journey.py"
 SAMPLE = CHECKOUT / "seed" / "sample"
@@ -35,19 +33,7 @@ def server() -> Iterator[str]:
 async def fresh_database(server_url: str, name: str) -> str:
     """The URL, as the owner, of an empty database of this name; one that is there is dropped."""
     await drop_database(server_url, name)
-    await _on_server(server_url, f"CREATE DATABASE {name}")
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
-
-
-async def drop_database(server_url: str, name: str) -> None:
-    await _on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-async def _on_server(url: str, statement: str) -> None:
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    async with engine.connect() as connection:
-        await connection.execute(text(statement))
-    await engine.dispose()
+    return await create_database(server_url, name)
 
 
 def real_year() -> Path:
