@@ -4,10 +4,7 @@ WITH batch AS (
     SELECT * FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
 ), owner AS (
     SELECT DISTINCT 'brand_payable' AS kind, l.brand_id, NULL::bigint AS distributor_id
-    FROM batch
-    CROSS JOIN LATERAL (  -- order by order: a plan that reads all lines there are would suit only a fresh import
-        SELECT l.brand_id FROM order_lines l WHERE l.branch_id = batch.branch_id AND l.order_id = batch.order_id OFFSET 0
-    ) AS l
+    FROM batch JOIN order_lines l USING (branch_id, order_id)
     UNION ALL
     SELECT DISTINCT 'commission_payable', NULL::bigint, u.distributor_id
     FROM batch
@@ -39,35 +36,32 @@ HAVING sum(l.paid) > 0
 
 -- name: post_completions
 -- The split of each order: escrow -> brands, distributors and revenue; a negative platform part is paid in by revenue.
-WITH line AS MATERIALIZED (
-    SELECT o.branch_id, l.order_id, o.completed_at, l.id, l.brand_id, l.supply, l.platform
+WITH batch AS (
+    SELECT o.branch_id, o.id AS order_id, o.completed_at
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
     JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
-    JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
-), owed AS (
-    SELECT branch_id, order_id, completed_at, 'brand_payable' AS kind, brand_id AS owner_id, sum(supply) AS amount
-    FROM line
-    GROUP BY branch_id, order_id, completed_at, brand_id
+), part AS (
+    SELECT branch_id, order_id, completed_at, 'supply' AS code,
+           CAST(:escrow AS bigint) AS debit_account_id, a.id AS credit_account_id, sum(l.supply) AS amount
+    FROM batch JOIN order_lines l USING (branch_id, order_id)
+    LEFT JOIN ledger_accounts a ON a.kind = 'brand_payable' AND a.brand_id = l.brand_id
+    GROUP BY branch_id, order_id, completed_at, a.id
     UNION ALL
-    SELECT line.branch_id, order_id, completed_at, 'commission_payable', share.distributor_id, sum(share.amount)
-    FROM line
+    SELECT l.branch_id, order_id, completed_at, 'commission', CAST(:escrow AS bigint), a.id, sum(c.amount)
+    FROM batch JOIN order_lines l USING (branch_id, order_id)
     CROSS JOIN LATERAL (  -- line by line: the planner may know nothing yet of what was written a moment ago
         SELECT c.distributor_id, c.amount FROM commissions c
-        WHERE c.branch_id = line.branch_id AND c.line_id = line.id AND c.amount > 0
+        WHERE c.branch_id = l.branch_id AND c.line_id = l.id AND c.amount > 0
         OFFSET 0
-    ) AS share
-    GROUP BY line.branch_id, order_id, completed_at, share.distributor_id
-), part AS (
-    SELECT branch_id, order_id, completed_at, CASE owed.kind WHEN 'brand_payable' THEN 'supply' ELSE 'commission' END AS code,
-           CAST(:escrow AS bigint) AS debit_account_id, a.id AS credit_account_id, owed.amount
-    FROM owed
-    LEFT JOIN ledger_accounts a ON a.kind = owed.kind AND coalesce(a.brand_id, a.distributor_id) = owed.owner_id
+    ) AS c
+    LEFT JOIN ledger_accounts a ON a.kind = 'commission_payable' AND a.distributor_id = c.distributor_id
+    GROUP BY l.branch_id, order_id, completed_at, a.id
     UNION ALL
-    SELECT branch_id, order_id, completed_at, CASE WHEN sum(platform) < 0 THEN 'subsidy' ELSE 'revenue' END,
-           CASE WHEN sum(platform) < 0 THEN CAST(:revenue AS bigint) ELSE CAST(:escrow AS bigint) END,
-           CASE WHEN sum(platform) < 0 THEN CAST(:escrow AS bigint) ELSE CAST(:revenue AS bigint) END,
-           abs(sum(platform))
-    FROM line
+    SELECT branch_id, order_id, completed_at, CASE WHEN sum(l.platform) < 0 THEN 'subsidy' ELSE 'revenue' END,
+           CASE WHEN sum(l.platform) < 0 THEN CAST(:revenue AS bigint) ELSE CAST(:escrow AS bigint) END,
+           CASE WHEN sum(l.platform) < 0 THEN CAST(:escrow AS bigint) ELSE CAST(:revenue AS bigint) END,
+           abs(sum(l.platform))
+    FROM batch JOIN order_lines l USING (branch_id, order_id)
     GROUP BY branch_id, order_id, completed_at
 )
 INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
