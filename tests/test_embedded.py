@@ -142,7 +142,7 @@ def test_a_killed_server_comes_back_with_what_was_committed(data: Path) -> None:
 
 def test_backends_that_outlive_a_killed_server_are_waited_for(data: Path) -> None:
     """One that is busy in a loop does not notice that its postmaster and its client are gone, and holds the memory."""
-    busy = "DO $$ BEGIN WHILE clock_timestamp() < now() + interval '2 seconds' LOOP END LOOP; END $$"
+    busy = "DO $$ BEGIN WHILE clock_timestamp() < now() + interval '8 seconds' LOOP END LOOP; END $$"
     with a_user(data, durable=True) as (other, url):
         ask(url, "CREATE TABLE kept AS SELECT 7 AS number")
         client = subprocess.Popen(
