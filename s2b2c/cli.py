@@ -105,14 +105,18 @@ def _run(work: Callable[[Database], Awaitable[T]]) -> T:
 
     async def run(url: str) -> T:
         await check_current(settings().owner_database_url or url)
-        database = Database(url)
-        try:
-            return await work(database)
-        finally:
-            await database.close()
+        return await _on(url, work)
 
     with _server() as url:
         return asyncio.run(run(url))
+
+
+async def _on(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    database = Database(url)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
 
 
 @contextmanager
@@ -326,12 +330,11 @@ def up() -> None:
 
 
 async def _main_job(url: str, job: main_job.Job) -> None:
-    database = Database(url)
-    try:
+    async def work(db: Database) -> None:
         with _progress() as progress:
-            await main_job.run(database, job, out, progress)
-    finally:
-        await database.close()
+            await main_job.run(db, job, out, progress)
+
+    await _on(url, work)
 
 
 def _refuse_busy_port(host: str, port: int) -> None:
