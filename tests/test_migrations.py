@@ -28,6 +28,7 @@ PRIVILEGES = {
     "distributors": "INSERT, UPDATE",
     "ledger_accounts": "INSERT",
     "listings": "DELETE, INSERT, UPDATE",
+    "notices": "INSERT, UPDATE (read_at)",
     "order_lines": "INSERT, UPDATE (commission, platform, refunded, statement_id, supply)",
     "orders": "INSERT, UPDATE",
     "plans": "INSERT, UPDATE (during, state)",

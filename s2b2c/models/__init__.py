@@ -5,6 +5,7 @@ from s2b2c.models.catalogue import Brand, Price, Product, Variant
 from s2b2c.models.commissions import Commission, Plan, Rule
 from s2b2c.models.ledger import LedgerAccount, Transfer
 from s2b2c.models.network import Distributor, DistributorHistory, Tier
+from s2b2c.models.notices import Notice
 from s2b2c.models.orders import Claim, Customer, Order, OrderBatch, OrderLine
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
@@ -23,6 +24,7 @@ __all__ = [
     "DistributorHistory",
     "LedgerAccount",
     "Listing",
+    "Notice",
     "Order",
     "OrderBatch",
     "OrderLine",

@@ -75,7 +75,7 @@ class Commission(Base):
             "WHEN 'zero' THEN uncapped_amount = 0 WHEN 'capped' THEN amount < uncapped_amount ELSE amount = 0 END",
             name="explained",
         ),
-        Index("ix_commissions_statement_id", "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
+        Index(None, "distributor_id", "statement_id", "id"),
         {"postgresql_with": {"fillfactor": "80"}},
     )
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from s2b2c.db import Base, key, one_of
@@ -37,6 +37,8 @@ class Transfer(Base):
         one_of("source_type", "order"),
         CheckConstraint("amount > 0", name="amount"),
         CheckConstraint("debit_account_id <> credit_account_id", name="accounts"),
+        Index(None, "debit_account_id", "id"),
+        Index(None, "credit_account_id", "id"),
     )
 
     branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -68,3 +68,6 @@ class DistributorHistory(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("distributors.id"))
     tier_id: Mapped[int] = mapped_column(ForeignKey("tiers.id"))
     state: Mapped[str]
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+    """Who began this span; nobody when it was imported."""
+    reason: Mapped[str | None]

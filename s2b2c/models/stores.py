@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, false, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from s2b2c.db import Base, key, one_of
@@ -38,3 +38,5 @@ class Listing(Base):
     position: Mapped[int]
     pitch: Mapped[str]
     listed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    pinned: Mapped[bool] = mapped_column(server_default=false())
+    """Shown before all that are not; among themselves both follow `position`."""
