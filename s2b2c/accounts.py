@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jwt
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,12 +25,15 @@ MAX_TOKEN_LENGTH = 4096
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who is asking: one role, of a brand or of a distributor where the role has one."""
+    """Who is asking: one role, of a brand or of a distributor where the role has one, and that one's name."""
 
     account_id: int
     role: str
-    brand_id: int | None
-    distributor_id: int | None
+    brand_id: int | None = None
+    distributor_id: int | None = None
+    name: str | None = None
+    state: str | None = None
+    """Of the distributor."""
 
 
 async def issue_token(
@@ -96,9 +99,17 @@ async def viewer_of(session: AsyncSession, token: str, secret: str, now: datetim
     """The account a token was issued for. Raises Refused(Unauthenticated)."""
     row = (
         await session.execute(
-            select(Account.id, Account.role, Account.brand_id, Account.distributor_id).where(
-                Account.id == _account_id(token, secret, now)
+            select(
+                Account.id,
+                Account.role,
+                Account.brand_id,
+                Account.distributor_id,
+                func.coalesce(Brand.name, Distributor.name),
+                Distributor.state,
             )
+            .outerjoin(Brand, Brand.id == Account.brand_id)
+            .outerjoin(Distributor, Distributor.id == Account.distributor_id)
+            .where(Account.id == _account_id(token, secret, now))
         )
     ).one_or_none()
     if row is None:

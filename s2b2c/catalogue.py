@@ -5,12 +5,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c.models import Brand
 from s2b2c.sql import statements
-
-
-async def brand(session: AsyncSession, brand_id: int) -> Brand:
-    return await session.get_one(Brand, brand_id)
 
 
 async def fit_listings(session: AsyncSession) -> int:

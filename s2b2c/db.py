@@ -3,12 +3,29 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVarTuple
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import BigInteger, CheckConstraint, Connection, DateTime, MetaData, Sequence, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    Connection,
+    DateTime,
+    MetaData,
+    Select,
+    Sequence,
+    SQLColumnExpression,
+    Text,
+    and_,
+    literal,
+    or_,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
@@ -18,6 +35,7 @@ from sqlalchemy.pool import NullPool
 from s2b2c.config import resource
 
 APP_ROLE = "s2b2c_app"
+Row_ = TypeVarTuple("Row_")
 
 # For a transaction that reads most of the tables it joins. Right after a load or a settlement the planner knows nothing
 # of the new rows and would look them up one by one, or join a whole table in a loop: hours instead of seconds.
@@ -54,6 +72,31 @@ def key(table: str) -> Mapped[int]:
 def one_of(column: str, *values: str) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+SortKey = tuple[SQLColumnExpression[Any], Literal["up", "down"]]
+"""An integer column that is never NULL, and which way it runs."""
+
+
+def page(query: Select[*Row_], *order: SortKey, after: tuple[int, ...] | None, limit: int) -> Select[*Row_]:
+    """The `limit` rows of `query` behind the key `after`, in this order. Together the columns name a row.
+
+    A page is found by the key of the last row before it, so rows that come and go elsewhere do not move it.
+    """
+    if after is not None:
+        columns, ways = zip(*order, strict=True)
+        if len(set(ways)) == 1:  # PostgreSQL finds a row comparison in an index
+            ours, theirs = tuple_(*columns), tuple_(*map(literal, after))
+            query = query.where(ours > theirs if ways[0] == "up" else ours < theirs)
+        else:
+            query = query.where(_behind(list(zip(order, after, strict=True))))
+    return query.order_by(*(column if way == "up" else column.desc() for column, way in order)).limit(limit)
+
+
+def _behind(keys: list[tuple[SortKey, int]]) -> ColumnElement[bool]:
+    ((column, way), value), *rest = keys
+    further = column > value if way == "up" else column < value
+    return or_(further, and_(column == value, _behind(rest))) if rest else further
 
 
 class Database:

@@ -42,6 +42,51 @@ class PeriodOpen(Refusal):
     code = "PERIOD_OPEN"
 
 
+@dataclass(frozen=True, slots=True)
+class NotFound(Refusal):
+    """What was named is not there, or is nobody's business of who asks."""
+
+    code = "NOT_FOUND"
+
+
+@dataclass(frozen=True, slots=True)
+class WrongState(Refusal):
+    """It is there, but what it has come to does not allow this."""
+
+    code = "WRONG_STATE"
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyTaken(Refusal):
+    """There is one already."""
+
+    code = "ALREADY_TAKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class NotSelectable(Refusal):
+    """No store of this owner can show the product: not on offer, no cost for the tier, or no price that fits."""
+
+    code = "NOT_SELECTABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceOutOfBand(Refusal):
+    """A price that the brand's band or the owner's cost does not allow; in fen."""
+
+    code = "PRICE_OUT_OF_BAND"
+
+    lowest_price: int
+    highest_price: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakesCycle(Refusal):
+    """A distributor would stand above itself."""
+
+    code = "MAKES_CYCLE"
+
+
 class Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)

@@ -30,12 +30,12 @@ async def test_a_token_stands_for_its_account(session: AsyncSession) -> None:
     now = datetime.now(UTC)
     of_brand = await issue_token(session, role="brand", brand=brand.name, secret=SECRET, lifetime=HOUR)
     viewer = await viewer_of(session, of_brand, SECRET, now)
-    assert viewer == Viewer(viewer.account_id, "brand", brand.id, None)
+    assert viewer == Viewer(viewer.account_id, "brand", brand.id, None, brand.name)
     of_distributor = await issue_token(
         session, role="distributor", distributor=distributor.code, secret=SECRET, lifetime=HOUR
     )
     viewer = await viewer_of(session, of_distributor, SECRET, now)
-    assert viewer == Viewer(viewer.account_id, "distributor", None, distributor.id)
+    assert viewer == Viewer(viewer.account_id, "distributor", None, distributor.id, distributor.name, "active")
     of_finance = await issue_token(session, role="finance", secret=SECRET, lifetime=HOUR)
     viewer = await viewer_of(session, of_finance, SECRET, now)
     assert viewer == Viewer(viewer.account_id, "finance", None, None)

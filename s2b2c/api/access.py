@@ -1,6 +1,6 @@
 """The doors: who may enter which root field. Below a door every query is scoped in SQL by the viewer."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from strawberry.permission import BasePermission
 
@@ -15,11 +15,48 @@ class Shopper(BasePermission):
         return True
 
 
-class BrandDoor(BasePermission):
-    """A brand, at its own figures."""
+class _Door(BasePermission):
+    """Those who hold a token of one of these roles."""
+
+    roles: ClassVar[tuple[str, ...]]
 
     async def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:  # noqa: ARG002
-        role = (await info.context.viewer()).role
-        if role != "brand":
-            raise Refused(Forbidden(f"This door is for brands, but the token is for the role {role}."))
+        viewer = await info.context.viewer()
+        if viewer.role not in self.roles:
+            wanted = " or ".join(self.roles)
+            raise Refused(
+                Forbidden(f"This door is for the role {wanted}, but the token is for the role {viewer.role}.")
+            )
+        if viewer.state in {"rejected", "eliminated"}:
+            raise Refused(Forbidden(f"This distributor was {viewer.state} and has no access any more."))
         return True
+
+
+class PartnerDoor(_Door):
+    """A distributor or group leader, at its own store and earnings."""
+
+    roles = ("distributor",)
+
+
+class BrandDoor(_Door):
+    """A brand, at its own figures."""
+
+    roles = ("brand",)
+
+
+class FinanceDoor(_Door):
+    """Finance, at all money."""
+
+    roles = ("finance",)
+
+
+class OperatorDoor(_Door):
+    """Whoever runs the network."""
+
+    roles = ("operator",)
+
+
+class NoticeDoor(_Door):
+    """Those who are told something."""
+
+    roles = ("distributor", "brand")

@@ -1,4 +1,4 @@
-"""Query put together, and how it answers when something goes wrong."""
+"""Query and Mutation put together, and how it answers when something goes wrong."""
 
 import logging
 
@@ -8,12 +8,17 @@ from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCa
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from s2b2c import catalogue, models
-from s2b2c.api.access import BrandDoor, Shopper
+from s2b2c.accounts import Viewer
+from s2b2c.api.access import BrandDoor, FinanceDoor, OperatorDoor, PartnerDoor, Shopper
 from s2b2c.api.brand import BrandQuery
 from s2b2c.api.context import Info
+from s2b2c.api.finance import FinanceQuery
 from s2b2c.api.limits import MAX_TOKENS, Limits
+from s2b2c.api.notices import NoticeMutation
+from s2b2c.api.operator import OperatorQuery
+from s2b2c.api.partner import PartnerQuery
 from s2b2c.api.shop import ShopQuery
+from s2b2c.api.types.errors import HANDLERS
 from s2b2c.api.types.money import INT64, Int64
 from s2b2c.errors import Refused
 
@@ -27,13 +32,39 @@ class Query:
         return ShopQuery()
 
     @strawberry.field(
+        permission_classes=[PartnerDoor],
+        graphql_type=PartnerQuery,
+        description="The door of distributors and group leaders (团长): a distributor's token.",
+    )
+    async def partner(self, info: Info) -> Viewer:
+        return await info.context.viewer()
+
+    @strawberry.field(
         permission_classes=[BrandDoor], graphql_type=BrandQuery, description="The door of brands: a brand's token."
     )
-    async def brand(self, info: Info) -> models.Brand:
-        viewer = await info.context.viewer()
-        assert viewer.brand_id is not None, "a brand's account has a brand"
-        async with info.context.db.read() as session:
-            return await catalogue.brand(session, viewer.brand_id)
+    async def brand(self, info: Info) -> Viewer:
+        return await info.context.viewer()
+
+    @strawberry.field(
+        permission_classes=[FinanceDoor],
+        graphql_type=FinanceQuery,
+        description="The door of finance: a token of the role finance.",
+    )
+    async def finance(self, info: Info) -> Viewer:
+        return await info.context.viewer()
+
+    @strawberry.field(
+        permission_classes=[OperatorDoor],
+        graphql_type=OperatorQuery,
+        description="The door of whoever runs the network: a token of the role operator.",
+    )
+    async def operator(self, info: Info) -> Viewer:
+        return await info.context.viewer()
+
+
+@strawberry.type
+class Mutation(NoticeMutation):
+    """The mutations of every door, each with its door beside it."""
 
 
 class Schema(strawberry.Schema):
@@ -65,6 +96,8 @@ def _told(error: GraphQLError) -> tuple[str, str]:
 
 schema = Schema(
     Query,
+    Mutation,
+    exception_handlers=HANDLERS,
     config=StrawberryConfig(scalar_map={Int64: INT64}),
     extensions=[
         lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),

@@ -1,10 +1,10 @@
 """A client of the whole app, through ASGI, that counts what reaches the database."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -52,9 +52,9 @@ class Api:
 
 
 @asynccontextmanager
-async def api_on(db: Database) -> AsyncIterator[Api]:
+async def api_on(db: Database, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> AsyncIterator[Api]:
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    transport = httpx.ASGITransport(create_app(db, token_secret=SECRET))
+    transport = httpx.ASGITransport(create_app(db, token_secret=SECRET, clock=clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         api = Api(db, http)
 

@@ -29,12 +29,8 @@ def test_the_file_is_current() -> None:
 
 
 def test_the_operations_fit_the_schema() -> None:
-    folder = resource("graphql") / "operations"
-    files = sorted(folder.rglob("*.graphql"))
-    assert [file.relative_to(folder).as_posix() for file in files] == [
-        "brand/StoreOutput.graphql",
-        "shop/Storefront.graphql",
-    ]
+    files = sorted((resource("graphql") / "operations").rglob("*.graphql"))
+    assert len(files) > 30
     for file in files:
         assert validate(build_schema(sdl()), parse(file.read_text(encoding="utf-8"))) == [], file
 
@@ -42,7 +38,13 @@ def test_the_operations_fit_the_schema() -> None:
 def test_every_root_field_has_a_door() -> None:
     definition = Query.__strawberry_definition__  # type: ignore[attr-defined]  # the decorator adds it
     doors = {field.name: field.permission_classes for field in definition.fields}
-    assert doors == {"shop": [access.Shopper], "brand": [access.BrandDoor]}
+    assert doors == {
+        "shop": [access.Shopper],
+        "partner": [access.PartnerDoor],
+        "brand": [access.BrandDoor],
+        "finance": [access.FinanceDoor],
+        "operator": [access.OperatorDoor],
+    }
 
 
 def _reachable(schema: GraphQLSchema, start: GraphQLObjectType) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,15 @@
 """Opaque names: the ids and the cursors that clients hold and send back."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Any
 
 import strawberry
 
+from s2b2c.errors import BadArgument, Refused
+
 MAX_LENGTH = 200
+MAX_ITEMS = 500
 MAX_INT64 = 2**63 - 1
 
 
@@ -24,6 +28,22 @@ def decode(kind: str, text: str, *, length: int) -> tuple[int, ...]:
     if any(abs(part) > MAX_INT64 for part in key):
         raise ValueError("out of range")
     return key
+
+
+def key_of(kind: str, text: str) -> int:
+    """The key behind an id that a client sent. Raises Refused(BadArgument)."""
+    try:
+        (key,) = decode(kind, text, length=1)
+    except ValueError:
+        raise Refused(BadArgument(f"{text[:40]!r} is not the id of a {kind}.")) from None
+    return key
+
+
+def keys_of(kind: str, texts: Sequence[str]) -> list[int]:
+    """The keys behind 1 to MAX_ITEMS ids. Raises Refused(BadArgument)."""
+    if not 1 <= len(texts) <= MAX_ITEMS:
+        raise Refused(BadArgument(f"{len(texts)} of a {kind} were sent, but one request takes 1 to {MAX_ITEMS}."))
+    return [key_of(kind, text) for text in texts]
 
 
 def id_of(kind: str) -> Any:

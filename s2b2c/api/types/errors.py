@@ -1,0 +1,96 @@
+"""What a mutation answers when it is refused: a member of its union for each kind of refusal."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, dataclass_transform
+
+import strawberry
+from strawberry.schema import ExceptionHandler
+from strawberry.types.field import StrawberryField
+from strawberry.types.union import StrawberryUnion
+
+from s2b2c import errors
+from s2b2c.api.types.money import Money
+from s2b2c.errors import Refusal, Refused
+
+
+@strawberry.interface(description="Why something was not done. Nothing has changed.")
+class Error:
+    code: str = strawberry.field(description="Stable, for programs.")
+    message: str = strawberry.field(description="What was refused, and what to do.")
+
+
+_TYPES: dict[type[Refusal], type] = {}
+
+ErrorType = TypeVar("ErrorType", bound=type)
+
+
+@dataclass_transform(kw_only_default=True)
+def _of(refusal: type[Refusal]) -> Callable[[ErrorType], ErrorType]:
+    """The GraphQL type that a refusal is shown as; its rows are the refusals themselves."""
+
+    def typed(cls: ErrorType) -> ErrorType:
+        cls.is_type_of = classmethod(lambda _, row, __: isinstance(row, refusal))  # type: ignore[attr-defined]  # read by the library
+        _TYPES[refusal] = strawberry.type(cls, description=cls.__doc__)
+        return cls
+
+    return typed
+
+
+@_of(errors.BadArgument)
+class BadArgument(Error):
+    """A value that can never be right."""
+
+
+@_of(errors.NotFound)
+class NotFound(Error):
+    """What was named is not there."""
+
+
+@_of(errors.WrongState)
+class WrongState(Error):
+    """It is there, but what it has come to does not allow this."""
+
+
+@_of(errors.AlreadyTaken)
+class AlreadyTaken(Error):
+    """There is one already."""
+
+
+@_of(errors.NotSelectable)
+class NotSelectable(Error):
+    """No store of this owner can show the product."""
+
+
+@_of(errors.PriceOutOfBand)
+class PriceOutOfBand(Error):
+    """A price outside the brand's band (限价), or below what the product costs the owner."""
+
+    lowest_price: Money
+    highest_price: Money
+
+
+@_of(errors.MakesCycle)
+class MakesCycle(Error):
+    """A distributor would stand above itself."""
+
+
+def done(cls: type, row: object, info: object) -> bool:  # noqa: ARG001  the library's signature
+    """The `is_type_of` of what a mutation answers when it is not refused."""
+    return not isinstance(row, Refusal)
+
+
+class _Told(ExceptionHandler[Refused]):
+    """A refusal as a member of the field's union, where it is one; else it stays a top-level error.
+
+    Of several handlers for one exception the library asks only the first that fits the field, so each decides for all.
+    """
+
+    def __init__(self, error_type: type) -> None:
+        self.error_type = error_type
+
+    def handle(self, exception: Refused, *, field: StrawberryField, info: Any) -> Refusal | None:  # noqa: ARG002
+        members = field.type.types if isinstance(field.type, StrawberryUnion) else ()
+        return exception.refusal if _TYPES.get(type(exception.refusal)) in members else None
+
+
+HANDLERS = tuple(map(_Told, _TYPES.values()))

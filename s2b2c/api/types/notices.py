@@ -1,0 +1,32 @@
+"""What people are told."""
+
+from datetime import datetime
+from enum import Enum
+
+import strawberry
+
+from s2b2c import models, notices
+from s2b2c.api.types.ids import id_of
+
+
+@strawberry.enum(description="The language of a text.")
+class Language(Enum):
+    ZH = "zh"
+    EN = "en"
+
+
+def _kind(root: strawberry.Parent[models.Notice]) -> str:
+    return root.kind.upper()
+
+
+def _text(root: strawberry.Parent[models.Notice], language: Language = Language.ZH) -> str:
+    return notices.words(root.kind, root.facts, language.value)
+
+
+@strawberry.type(description="One thing that somebody is told.")
+class Notice:
+    id: strawberry.ID = id_of("notice")
+    kind: str = strawberry.field(resolver=_kind, description="Stable, for programs, like LISTING_CLAMPED.")
+    text: str = strawberry.field(resolver=_text, description="What it says.")
+    created_at: datetime
+    read_at: datetime | None
