@@ -36,12 +36,12 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
         "en": "You are active again: {reason}",
     },
     "listing_clamped": {
-        "zh": "品牌方调整了限价，「{product}」在店铺「{store}」的售价由 {old_price} 元改为 {new_price} 元。",
-        "en": "The brand moved its price band: “{product}” in “{store}” now costs {new_price} yuan, not {old_price}.",
+        "zh": "「{product}」在店铺「{store}」的售价由 {old_price} 元改为 {new_price} 元：限价或你的拿货价有变。",
+        "en": "“{product}” in “{store}” now costs {new_price} yuan, not {old_price}: its band or your cost has moved.",
     },
     "listing_withdrawn": {
-        "zh": "「{product}」已从店铺「{store}」下架：品牌方调整价格后，没有可用的售价。",
-        "en": "“{product}” has left the store “{store}”: since the brand changed its prices, none fits any more.",
+        "zh": "「{product}」（{old_price} 元）已从店铺「{store}」下架：限价或你的拿货价有变，没有可用的售价。",
+        "en": "“{product}” ({old_price} yuan) has left “{store}”: its band or your cost has moved, and no price fits.",
     },
     "statement_ready": {
         "zh": "截至 {cutoff} 的结算单已生成：{lines} 条明细，共 {gross_amount} 元。",

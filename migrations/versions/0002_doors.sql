@@ -6,6 +6,18 @@ ALTER TABLE distributor_history
     ADD CONSTRAINT fk_distributor_history_account_id FOREIGN KEY(account_id) REFERENCES accounts (id) NOT VALID;
 ALTER TABLE distributor_history VALIDATE CONSTRAINT fk_distributor_history_account_id;
 
+CREATE FUNCTION price_band(product bigint, tier_rank bigint)
+    RETURNS TABLE (lowest_price bigint, highest_price bigint, suggested_price bigint)
+    LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+    BEGIN ATOMIC
+        SELECT lowest, highest, least(greatest(suggested, lowest), highest)
+        FROM (SELECT CASE WHEN bool_and(p.tier_costs[tier_rank] IS NOT NULL)
+                          THEN max(greatest(p.min_price, p.tier_costs[tier_rank])) END AS lowest,
+                     min(p.max_price) AS highest, max(p.suggested_price) AS suggested
+              FROM variants v JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
+              WHERE v.product_id = product) AS all_variants
+        WHERE lowest <= highest; END;
+
 CREATE SEQUENCE notices_id_seq;
 
 CREATE TABLE notices (

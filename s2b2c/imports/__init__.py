@@ -115,7 +115,7 @@ async def import_file(
             if dry_run:
                 return report
     if kind in {"network", "catalogue", "stores"}:
-        report.updated += await catalogue.fit_listings(session)
+        report.updated += await catalogue.fit_listings(session, now)
     if kind == "orders":
         await _take_orders(session, report, progress)
     return report

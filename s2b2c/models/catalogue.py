@@ -110,3 +110,23 @@ COSTS_IN_ORDER = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
 """Supply price <= every tier cost, and a higher tier never costs more than a lower one (a CHECK holds no subquery)."""
 
 event.listen(Price.__table__, "before_create", COSTS_IN_ORDER)
+
+PRICE_BAND = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
+    """
+    CREATE FUNCTION price_band(product bigint, tier_rank bigint)
+        RETURNS TABLE (lowest_price bigint, highest_price bigint, suggested_price bigint)
+        LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+        BEGIN ATOMIC
+            SELECT lowest, highest, least(greatest(suggested, lowest), highest)
+            FROM (SELECT CASE WHEN bool_and(p.tier_costs[tier_rank] IS NOT NULL)
+                              THEN max(greatest(p.min_price, p.tier_costs[tier_rank])) END AS lowest,
+                         min(p.max_price) AS highest, max(p.suggested_price) AS suggested
+                  FROM variants v JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
+                  WHERE v.product_id = product) AS all_variants
+            WHERE lowest <= highest; END
+    """
+)
+"""What a store whose owner stands on this tier may ask for a product: one price for all variants, inside every band and
+not below what any of them costs the owner. No row where there is no such price, or a variant without a cost."""
+
+event.listen(Price.__table__, "after_create", PRICE_BAND)

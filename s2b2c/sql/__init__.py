@@ -1,4 +1,7 @@
-"""Statements too long for a constant: one file per subject, a block per statement, opened by `-- name: <name>`."""
+"""Statements too long for a constant: one file per subject, a block per statement, opened by `-- name: <name>`.
+
+A line `-- include: <subject>.<name>` stands for another block: what several statements must do alike.
+"""
 
 import re
 from functools import cache
@@ -10,6 +13,18 @@ from sqlalchemy import TextClause, text
 @cache
 def statements(subject: str) -> dict[str, TextClause]:
     """The named blocks of `sql/<subject>.sql`."""
+    return {name: text(body) for name, body in _blocks(subject).items()}
+
+
+@cache
+def _blocks(subject: str) -> dict[str, str]:
     source = (Path(__file__).parent / f"{subject}.sql").read_text(encoding="utf-8")
-    _, *blocks = re.split(r"^-- name: (\w+)$", source, flags=re.MULTILINE)
-    return {name: text(body) for name, body in zip(blocks[::2], blocks[1::2], strict=True)}
+    _, *parts = re.split(r"^-- name: (\w+)$", source, flags=re.MULTILINE)
+    blocks = dict(zip(parts[::2], parts[1::2], strict=True))
+
+    def included(line: re.Match[str]) -> str:
+        return (blocks if line[1] == subject else _blocks(line[1]))[line[2]].strip()
+
+    return {
+        name: re.sub(r"^-- include: (\w+)\.(\w+)$", included, body, flags=re.MULTILINE) for name, body in blocks.items()
+    }

@@ -1,50 +1,78 @@
--- name: accrue
--- One row for each position that the rule of a line pays, also when it gets nothing, with what explains the amount.
-WITH batch AS (
-    SELECT o.branch_id, o.id AS order_id, o.plan_id, o.upline, o.upline_tiers, o.upline_states
-    FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
-    JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
-    WHERE o.plan_id IS NOT NULL
-), newest AS MATERIALIZED (
+-- name: uplines
+-- The raw upline of each seller in `batch`, with the tier and the state of its members, as it stands.
+seller AS (
+    SELECT s.id, s.ancestors AS upline, array_agg(d.tier_id ORDER BY u.position) AS upline_tiers,
+           array_agg(d.state ORDER BY u.position) AS upline_states
+    FROM distributors s
+    CROSS JOIN LATERAL unnest(s.ancestors) WITH ORDINALITY AS u (id, position)
+    JOIN distributors d ON d.id = u.id
+    WHERE s.id IN (SELECT seller_id FROM batch)
+    GROUP BY s.id
+)
+
+-- name: shares
+-- The engine. From each `line` (what was sold, or might be, under which plan and upline) to `share`: one row for each
+-- position that the rule of the line pays, also when it gets nothing, with what explains the amount.
+newest AS MATERIALIZED (
     SELECT DISTINCT ON (plan_id, variant_id, product_id, category, brand_id)
            id, plan_id, variant_id, product_id, category, brand_id
     FROM rules
     WHERE plan_id IN (SELECT plan_id FROM batch)
     ORDER BY plan_id, variant_id, product_id, category, brand_id, id DESC
-), line AS (
-    SELECT l.branch_id, l.id, b.upline, b.upline_tiers, b.upline_states, r.id AS rule_id, r.level_bps,
+), ruled AS (
+    SELECT l.branch_id, l.id, l.upline, l.upline_tiers, l.upline_states, r.id AS rule_id, r.level_bps,
            CASE r.base WHEN 'paid' THEN l.paid ELSE greatest(l.paid - l.supply, 0) END AS base_amount,
            greatest(0, l.paid - l.supply - div(l.paid::numeric * p.margin_floor_bps + 9999, 10000)) AS available
-    FROM batch b
-    JOIN plans p ON p.id = b.plan_id
-    JOIN order_lines l ON l.branch_id = b.branch_id AND l.order_id = b.order_id
-    JOIN products ON products.id = l.product_id
-    LEFT JOIN newest of_variant ON of_variant.plan_id = b.plan_id AND of_variant.variant_id = l.variant_id
-    LEFT JOIN newest of_product ON of_product.plan_id = b.plan_id AND of_product.product_id = l.product_id
-    LEFT JOIN newest of_category ON of_category.plan_id = b.plan_id AND of_category.category = products.category
-    LEFT JOIN newest of_brand ON of_brand.plan_id = b.plan_id AND of_brand.brand_id = l.brand_id
-    LEFT JOIN newest of_all ON of_all.plan_id = b.plan_id
+    FROM line l
+    JOIN plans p ON p.id = l.plan_id
+    LEFT JOIN newest of_variant ON of_variant.plan_id = l.plan_id AND of_variant.variant_id = l.variant_id
+    LEFT JOIN newest of_product ON of_product.plan_id = l.plan_id AND of_product.product_id = l.product_id
+    LEFT JOIN newest of_category ON of_category.plan_id = l.plan_id AND of_category.category = l.category
+    LEFT JOIN newest of_brand ON of_brand.plan_id = l.plan_id AND of_brand.brand_id = l.brand_id
+    LEFT JOIN newest of_all ON of_all.plan_id = l.plan_id
         AND num_nonnulls(of_all.variant_id, of_all.product_id, of_all.category, of_all.brand_id) = 0
     JOIN rules r ON r.id = coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id)
-), share AS (
-    SELECT line.branch_id, line.id AS line_id, line.rule_id, line.base_amount, line.available,
+), placed AS (
+    SELECT ruled.branch_id, ruled.id AS line_id, ruled.rule_id, ruled.base_amount, ruled.available,
            k.ordinality - 1 AS position, k.distributor_id, k.tier_id, k.rate_bps,
            k.state NOT IN ('active', 'watch') AS blocked,
-           div(line.base_amount::numeric * k.rate_bps, 10000) AS uncapped
-    FROM line
-    CROSS JOIN LATERAL unnest(line.level_bps, line.upline, line.upline_tiers, line.upline_states)
+           div(ruled.base_amount::numeric * k.rate_bps, 10000) AS uncapped
+    FROM ruled
+    CROSS JOIN LATERAL unnest(ruled.level_bps, ruled.upline, ruled.upline_tiers, ruled.upline_states)
         WITH ORDINALITY AS k (rate_bps, distributor_id, tier_id, state, ordinality)
     WHERE k.rate_bps IS NOT NULL AND k.distributor_id IS NOT NULL
 ), totalled AS (
-    SELECT share.*, sum(CASE WHEN blocked THEN 0 ELSE uncapped END) OVER (PARTITION BY branch_id, line_id) AS total
-    FROM share
+    SELECT placed.*, sum(CASE WHEN blocked THEN 0 ELSE uncapped END) OVER (PARTITION BY branch_id, line_id) AS total
+    FROM placed
+), share AS (
+    SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps,
+           uncapped AS uncapped_amount,
+           CASE WHEN blocked THEN 0 WHEN total > available THEN div(uncapped * available, total) ELSE uncapped END
+               AS amount,
+           CASE WHEN blocked THEN 'blocked' WHEN uncapped = 0 THEN 'zero' WHEN total > available THEN 'capped'
+                ELSE 'earned' END AS outcome
+    FROM totalled
 )
+
+-- name: accrue
+WITH batch AS (
+    SELECT o.branch_id, o.id AS order_id, o.plan_id, o.upline, o.upline_tiers, o.upline_states
+    FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
+    JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
+    WHERE o.plan_id IS NOT NULL
+), line AS (
+    SELECT l.branch_id, l.id, b.plan_id, l.variant_id, l.product_id, products.category, l.brand_id, l.paid, l.supply,
+           b.upline, b.upline_tiers, b.upline_states
+    FROM batch b
+    JOIN order_lines l ON l.branch_id = b.branch_id AND l.order_id = b.order_id
+    JOIN products ON products.id = l.product_id
+),
+-- include: commissions.shares
 INSERT INTO commissions (branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps,
                          uncapped_amount, amount, outcome)
-SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, uncapped,
-       CASE WHEN blocked THEN 0 WHEN total > available THEN div(uncapped * available, total) ELSE uncapped END,
-       CASE WHEN blocked THEN 'blocked' WHEN uncapped = 0 THEN 'zero' WHEN total > available THEN 'capped' ELSE 'earned' END
-FROM totalled
+SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, uncapped_amount, amount,
+       outcome
+FROM share
 
 -- name: total_lines
 -- The commission total of each line, and what is left to the platform. Looked up line by line: these commissions were
@@ -61,3 +89,37 @@ FROM (
     WHERE share.total > 0
 ) AS c
 WHERE l.branch_id = c.branch_id AND l.id = c.id
+
+-- name: quote
+-- What one seller may sell and would earn: each variant of the products, at the price asked for that product (NULL: the
+-- suggested one), as many as asked, under the plan in force. `line` is what an order of them would say.
+WITH batch AS (
+    SELECT CAST(:distributor_id AS bigint) AS seller_id,
+           (SELECT id FROM plans WHERE state = 'active' AND during @> CAST(:now AS timestamptz)) AS plan_id
+), offer AS (
+    SELECT row_number() OVER (ORDER BY asked.n, v.id) AS id, asked.n, v.id AS variant_id, v.product_id,
+           products.category, v.brand_id, v.sku, v.options, v.stock > 0 AS in_stock, p.supply_price,
+           p.tier_costs[tiers.rank] AS cost, greatest(p.min_price, p.tier_costs[tiers.rank]) AS lowest_price,
+           p.max_price AS highest_price, p.suggested_price,
+           asked.quantity, coalesce(asked.price, band.suggested_price) AS price
+    FROM unnest(CAST(:product_ids AS bigint[]), CAST(:prices AS bigint[]), CAST(:quantities AS bigint[]))
+        WITH ORDINALITY AS asked (product_id, price, quantity, n)
+    JOIN distributors d ON d.id = :distributor_id
+    JOIN tiers ON tiers.id = d.tier_id
+    JOIN products ON products.id = asked.product_id
+    CROSS JOIN LATERAL price_band(asked.product_id, tiers.rank) AS band
+    JOIN variants v ON v.product_id = asked.product_id
+    JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
+),
+-- include: commissions.uplines
+, line AS (
+    SELECT seller.id AS branch_id, offer.id, batch.plan_id, offer.variant_id, offer.product_id, offer.category,
+           offer.brand_id, offer.quantity * offer.price AS paid, offer.quantity * offer.supply_price AS supply,
+           seller.upline, seller.upline_tiers, seller.upline_states
+    FROM offer CROSS JOIN batch CROSS JOIN seller
+),
+-- include: commissions.shares
+SELECT offer.n, offer.variant_id AS id, offer.sku, offer.options, offer.in_stock, offer.cost, offer.lowest_price,
+       offer.highest_price, offer.suggested_price, offer.price, coalesce(share.amount, 0)::bigint AS earning
+FROM offer LEFT JOIN share ON share.line_id = offer.id AND share.position = 0
+ORDER BY offer.id

@@ -32,7 +32,7 @@ FROM (
            l.line_no, p.title, v.sku, l.quantity, l.paid, c.position, c.base_amount, c.rate_bps, c.amount, c.outcome
     FROM statements s
     JOIN distributors d ON d.id = s.distributor_id
-    JOIN commissions c ON c.statement_id = s.id
+    JOIN commissions c ON c.distributor_id = s.distributor_id AND c.statement_id = s.id
     JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
     JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
     JOIN stores store ON store.id = o.store_id

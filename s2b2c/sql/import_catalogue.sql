@@ -56,6 +56,16 @@ SELECT DISTINCT ON (b.id, s.product_code)
 FROM staging s JOIN brands b ON b.name = s.brand
 ORDER BY b.id, s.product_code, s.line
 
+-- name: then_lock_products
+-- Whoever chooses one of them now waits for its new prices.
+SELECT count(*)
+FROM (
+    SELECT FROM products p
+    WHERE (p.brand_id, p.code) IN (SELECT brand_id, code FROM described)
+    ORDER BY p.id
+    FOR NO KEY UPDATE
+) AS locked
+
 -- name: update_products
 UPDATE products p
 SET title = d.title, category = d.category, image_url = d.image_url, tonalities = d.tonalities, audiences = d.audiences

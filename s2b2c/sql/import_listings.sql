@@ -1,3 +1,9 @@
+-- name: then_lock_stores
+SELECT count(*)
+FROM (
+    SELECT FROM stores WHERE slug IN (SELECT store_slug FROM staging) ORDER BY id FOR NO KEY UPDATE
+) AS locked
+
 -- name: check_store
 SELECT line, 'store_slug', format('there is no store %s', store_slug)
 FROM staging s

@@ -8,17 +8,11 @@ WITH batch AS (
     WHERE o.state = 'placed'
     ORDER BY o.branch_id, o.id
     FOR UPDATE OF o
-), seller AS (
-    SELECT s.id, s.ancestors, array_agg(d.tier_id ORDER BY u.position) AS tiers, array_agg(d.state ORDER BY u.position) AS states
-    FROM distributors s
-    CROSS JOIN LATERAL unnest(s.ancestors) WITH ORDINALITY AS u (id, position)
-    JOIN distributors d ON d.id = u.id
-    WHERE s.id IN (SELECT seller_id FROM batch)
-    GROUP BY s.id
-)
+),
+-- include: commissions.uplines
 UPDATE orders o
 SET state = 'paid', paid_at = batch.paid_at,
-    upline = seller.ancestors, upline_tiers = seller.tiers, upline_states = seller.states,
+    upline = seller.upline, upline_tiers = seller.upline_tiers, upline_states = seller.upline_states,
     plan_id = (SELECT p.id FROM plans p WHERE p.state = 'active' AND p.during @> batch.paid_at)
 FROM batch JOIN seller ON seller.id = batch.seller_id
 WHERE o.branch_id = batch.branch_id AND o.id = batch.id

@@ -39,6 +39,21 @@ WITH opened AS (
 SELECT count(*) AS statements, coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(gross), 0)::bigint AS gross
 FROM opened
 
+-- name: tell_payees
+-- A statement is named by the last day that is in it, where a day ends with it.
+INSERT INTO notices (distributor_id, brand_id, kind, facts, created_at)
+SELECT s.distributor_id, s.brand_id, 'statement_ready',
+       jsonb_build_object('cutoff', CASE
+           WHEN ends.at = date_trunc('day', ends.at) THEN to_char(ends.at - interval '1 day', 'YYYY-MM-DD')
+           ELSE to_char(ends.at, 'YYYY-MM-DD HH24:MI')
+       END, 'lines', s.lines, 'gross_amount', s.gross),
+       r.created_at
+FROM settlement_runs r
+CROSS JOIN LATERAL (SELECT r.cutoff AT TIME ZONE 'Asia/Shanghai' AS at) AS ends
+JOIN statements s ON s.run_id = r.id
+WHERE r.id = :run_id
+ORDER BY s.id
+
 -- name: settle_commissions
 UPDATE commissions c
 SET statement_id = s.id
@@ -60,7 +75,9 @@ WHERE d.batch = :batch AND s.run_id = :run_id
 SELECT o.order_no, l.line_no, p.title, part.position, part.base_amount, part.rate_bps, part.amount, part.outcome
 FROM (
     SELECT branch_id, line_id, position, base_amount, rate_bps, amount, outcome
-    FROM commissions WHERE statement_id = :statement_id
+    FROM commissions
+    WHERE distributor_id = (SELECT distributor_id FROM statements WHERE id = :statement_id)
+      AND statement_id = :statement_id
     UNION ALL
     SELECT branch_id, id, NULL, NULL, NULL, supply, NULL FROM order_lines WHERE statement_id = :statement_id
 ) AS part
