@@ -285,7 +285,7 @@ def serve() -> None:
 
 @app.command("worker")
 def worker_() -> None:
-    """Run what comes by time: the daily totals."""
+    """Run what happens by itself: the daily totals, and the jobs that wait."""
     logging.basicConfig(level=logging.WARNING)
     _end_with_parent()
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVarTuple
+from typing import Any, Literal, TypeAlias, TypeVarTuple
 
 from alembic import command
 from alembic.config import Config
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     MetaData,
+    Row,
     Select,
     Sequence,
     SQLColumnExpression,
@@ -73,6 +74,8 @@ def one_of(column: str, *values: str) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 SortKey = tuple[SQLColumnExpression[Any], Literal["up", "down"]]
 """An integer column that is never NULL, and which way it runs."""

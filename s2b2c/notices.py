@@ -1,4 +1,7 @@
-"""What people are told, and whether they read it."""
+"""What people are told, and whether they read it.
+
+Whatever changes something tells by the same SQL, beside the rows it is about; the words of each kind stand here.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -62,11 +65,6 @@ def words(kind: str, facts: Mapping[str, Any], language: Language) -> str:
         for name, value in facts.items()
     }
     return _WORDS[kind][language].format(**shown)
-
-
-def tell(session: AsyncSession, kind: str, *, distributor_id: int, now: datetime, **facts: str | int | None) -> None:
-    """Tell one distributor, as part of the change it is about. Changes of many tell by SQL, beside their rows."""
-    session.add(Notice(distributor_id=distributor_id, kind=kind, facts=facts, created_at=now))
 
 
 async def notices(

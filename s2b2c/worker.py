@@ -1,37 +1,72 @@
-"""The jobs that come by time: each scan looks for what is due and handles it in batches."""
+"""What happens by itself: each scan looks for what is due and handles it in batches; the queue hands out the jobs."""
 
 import asyncio
+import json
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.db import AsyncpgDriver
+from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.models import Job as Picked
+from pgqueuer.queries import Queries
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import ranking
+from s2b2c import exports, ranking
+from s2b2c.config import state_dir
 from s2b2c.db import Database
+from s2b2c.jobs import JobFailed
 
 _log = logging.getLogger(__name__)
 
 Scan = Callable[[AsyncSession], Awaitable[int]]
 """Handles one batch of what is due and says how large it was; 0 when nothing is left."""
 
+Job = Callable[..., Awaitable[None]]
+"""An effect outside the database, called with the `Database` and, by name, with what its payload holds.
+
+A worker that dies leaves open how far it came, so a job runs again: doing it twice must be the same as once.
+"""
+
+
+async def export_settlement(db: Database, *, run_id: int) -> None:
+    """Put the file of a settlement run, and its SHA-256, where finance finds it."""
+    out = state_dir() / "exports" / f"settlement-{run_id}.csv"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    async with db.snapshot() as session:
+        await exports.export_settlement(session, run_id, format="csv", out=out)
+
+
 _SCANS: tuple[Scan, ...] = (ranking.roll_up,)
+_JOBS: tuple[Job, ...] = (export_settlement,)
+
+_JOBS_AT_ONCE = 4
+_ATTEMPTS = 5
+_FIRST_RETRY = timedelta(seconds=10)
+_AGAIN = "it is tried again"
 
 
 async def run(db: Database, *, every: timedelta, stop: asyncio.Event) -> None:
-    """Run every scan to its end, then again `every` so often, until `stop` is set; the batch in hand is finished first.
+    """Run every scan to its end and every job that waits, then again `every` so often, until `stop` is set.
 
-    A scan that fails is logged and tried again in the next round: no failure ends the worker, nor does a database that
-    goes away for a time.
+    The batch and the jobs in hand are finished first. A scan that fails is logged and tried again in the next round; a
+    job is tried again later and later, then held. No failure ends the worker, nor does a database that goes away for a
+    time.
     """
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_scan(db, every, stop))
+        group.create_task(_work(db, every, stop))
+
+
+async def _scan(db: Database, every: timedelta, stop: asyncio.Event) -> None:
     while not stop.is_set():
         for scan in _SCANS:
             await _run_to_end(db, scan, stop)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(every.total_seconds()):
-                await stop.wait()
+        await _wait(every, stop)
 
 
 async def _run_to_end(db: Database, scan: Scan, stop: asyncio.Event) -> None:
@@ -42,7 +77,85 @@ async def _run_to_end(db: Database, scan: Scan, stop: asyncio.Event) -> None:
                 if not await scan(session):
                     return
     except Exception as error:  # noqa: BLE001  whatever it is, the worker goes on
-        # The message of a database error holds the statement and its values, so only its kind is for every log.
-        cause = error.driver_exception if isinstance(error, DBAPIError) else error
-        _log.error("%s failed (%s), it is tried again", scan.__name__, type(cause).__name__)
-        _log.debug("Where %s failed", scan.__name__, exc_info=True)
+        _tell(scan.__name__, error)
+
+
+async def _work(db: Database, every: timedelta, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await _hand_out(db, every, stop)
+        except Exception as error:  # noqa: BLE001  whatever it is, the worker goes on
+            _tell("the queue", error)
+            await _wait(every, stop)
+
+
+class _Queue(QueueManager):
+    async def verify_structure(self) -> None:
+        """The migrations vouch for it, and leave out what is not used here."""
+
+
+async def _hand_out(db: Database, every: timedelta, stop: asyncio.Event) -> None:
+    """Run the jobs that wait, over one connection of our own, until `stop` is set."""
+    async with db.read() as session:
+        connection = await session.connection()
+        try:
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert raw is not None
+            queue = _Queue(Queries(AsyncpgDriver(raw)))
+            queue.shutdown = stop
+            for job in _JOBS:
+                queue.entrypoint(job.__name__, on_failure="hold", accepts_context=False)(_entrypoint(db, job))
+            await queue.run(
+                dequeue_timeout=every,
+                batch_size=_JOBS_AT_ONCE // 2,
+                max_concurrent_tasks=_JOBS_AT_ONCE,
+                log_aggregation_interval=timedelta(0),
+            )
+        finally:
+            await connection.invalidate()  # it listens, or is dead: nothing for the pool
+
+
+def _entrypoint(db: Database, job: Job) -> Callable[[Picked], Awaitable[None]]:
+    async def attempt(picked: Picked) -> None:
+        try:
+            await job(db, **json.loads(picked.payload or b"{}"))
+        except asyncio.CancelledError:
+            # pgqueuer would take it off the queue, and nobody would ever do it.
+            raise RetryRequested(reason="interrupted") from None
+        except Exception as error:  # noqa: BLE001  whatever it is, the worker goes on
+            last = picked.attempts + 1 >= _ATTEMPTS
+            failure = _tell(job.__name__, error, "it is held" if last else _AGAIN)
+        else:
+            return
+        # Raised here, so that pgqueuer's log holds this line alone, not the error with its values.
+        if last:
+            raise JobFailed(failure)
+        jitter = random.uniform(0.5, 1.5)  # noqa: S311  nobody guesses it
+        raise RetryRequested(_FIRST_RETRY * 2**picked.attempts * jitter, failure)
+
+    return attempt
+
+
+def _tell(name: str, error: Exception, outcome: str = _AGAIN) -> str:
+    """Log a failure, and answer what may be told of it: only our own errors have messages without values."""
+    # The message of a database error holds the statement and its values, so only its kind is for every log.
+    cause = error.driver_exception if isinstance(error, DBAPIError) else error
+    kind = type(cause).__name__
+    _log.error("%s failed (%s), %s", name, kind, outcome)
+    _log.debug("Where %s failed", name, exc_info=error)
+    return f"{kind}: {error}" if type(error).__module__.startswith(f"{__package__}.") else kind
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
+# It logs every failure with its traceback, and so with values; where a job of ours failed is told above.
+logging.getLogger("pgqueuer").addFilter(_without_traceback)
+
+
+async def _wait(every: timedelta, stop: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(every.total_seconds()):
+            await stop.wait()

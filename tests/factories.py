@@ -66,6 +66,7 @@ async def a_variant(
     category: str = "零食",
     supply_price: int = 2600,
     price: int = 4990,
+    band: tuple[int, int] | None = None,
     tier_costs: tuple[int | None, ...] = (3500, 3900, 4200),
     stock: int = 100,
 ) -> models.Variant:
@@ -89,19 +90,33 @@ async def a_variant(
     )
     session.add(variant)
     await session.flush()
+    min_price, max_price = band or (supply_price, 2 * price)
     session.add(
         models.Price(
             variant_id=variant.id,
             during=EVER,
             supply_price=supply_price,
             suggested_price=price,
-            min_price=supply_price,
-            max_price=2 * price,
+            min_price=min_price,
+            max_price=max_price,
             tier_costs=list(tier_costs),
         )
     )
     await session.flush()
     return variant
+
+
+async def reprice(session: AsyncSession, product_id: int, at: datetime, **changes: object) -> None:
+    """From `at` on the variants of a product have prices that differ in this."""
+    variants = select(models.Variant.id).where(models.Variant.product_id == product_id)
+    current = models.Price.variant_id.in_(variants) & func.upper_inf(models.Price.during)
+    for old in (await session.scalars(select(models.Price).where(current))).all():
+        kept = ("supply_price", "suggested_price", "min_price", "max_price", "tier_costs")
+        new = {**{name: getattr(old, name) for name in kept}, **changes}
+        old.during = Range(old.during.lower, at)
+        await session.flush()
+        session.add(models.Price(variant_id=old.variant_id, during=Range(at, None), **new))
+    await session.flush()
 
 
 async def a_store(session: AsyncSession, owner: models.Distributor | None = None) -> models.Store:

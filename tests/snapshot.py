@@ -32,8 +32,6 @@ _NAMED = {
     "JOIN products p ON p.id = l.product_id JOIN brands b ON b.id = p.brand_id",
     "notices": "SELECT d.code, b.name, n.kind, n.facts::text, n.read_at IS NULL FROM notices n "
     "LEFT JOIN distributors d ON d.id = n.distributor_id LEFT JOIN brands b ON b.id = n.brand_id",
-    "notices": "SELECT d.code, b.name, n.kind, n.facts::text, n.read_at IS NULL FROM notices n "
-    "LEFT JOIN distributors d ON d.id = n.distributor_id LEFT JOIN brands b ON b.id = n.brand_id",
     "order_lines": "SELECT o.order_no, l.line_no, b.name, v.sku, l.quantity, l.unit_price, l.discount, l.paid, l.refunded, "
     "l.supply_price, l.tier_costs, l.supply, l.commission, l.platform, l.statement_id IS NULL FROM order_lines l "
     "JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id JOIN brands b ON b.id = l.brand_id "
@@ -63,6 +61,8 @@ _NAMED = {
 }
 _NOT_IMPORTED = {
     "alembic_version",
+    "pgqueuer",
+    "pgqueuer_log",
     "ranking_policies",
     "ranking_runs",
     "ranking_scores",

@@ -31,6 +31,8 @@ PRIVILEGES = {
     "notices": "INSERT, UPDATE (read_at)",
     "order_lines": "INSERT, UPDATE (commission, platform, refunded, statement_id, supply)",
     "orders": "INSERT, UPDATE",
+    "pgqueuer": "DELETE, INSERT, UPDATE (attempts, execute_after, heartbeat, queue_manager_id, status, updated)",
+    "pgqueuer_log": "INSERT",
     "plans": "INSERT, UPDATE (during, state)",
     "prices": "INSERT, UPDATE (during)",
     "products": "INSERT, UPDATE",

@@ -100,8 +100,8 @@ async def test_a_loss_is_paid_in_by_the_platform(session: AsyncSession) -> None:
     }
     assert (await session.scalars(text("SELECT code FROM transfers ORDER BY id"))).all() == [
         "payment",
-        "supply",
         "subsidy",
+        "supply",
     ]
 
 

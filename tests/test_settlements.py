@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import models, orders, settlements
-from s2b2c.db import Database
+from s2b2c import ledger, models, notices, orders, settlements
+from s2b2c.db import AnyRow, Database
 from s2b2c.errors import Refused
-from s2b2c.settlements import Settled, StatementLine, Totals
+from s2b2c.settlements import LinesPage, Settled, StatementLine, StatementsPage, Totals
 from tests import factories
 
 PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
@@ -220,3 +220,203 @@ async def test_a_run_that_is_cut_off_leaves_nothing(db: Database) -> None:
         settled = await _settle(session)
     assert settled is not None
     assert settled.orders == 1
+
+
+async def _read_lines(session: AsyncSession, *pages: LinesPage) -> list[list[AnyRow]]:
+    return [list(rows) for rows in await settlements.lines(session, pages)]
+
+
+async def test_lines_say_what_they_pay_and_why(session: AsyncSession) -> None:
+    await factories.a_plan(session, {"level_bps": [1200, 300], "base": "margin"})
+    store, variant = await _chain(session), await factories.a_variant(session)
+    order = await _completed(session, store, variant)
+    assert await _settle(session)
+    product = await session.get_one(models.Product, variant.product_id)
+    statement = (await session.scalars(select(models.Statement).order_by(models.Statement.id))).all()
+    pages = [LinesPage(it.id, it.distributor_id, None, 2) for it in statement]
+    (upline,), (seller,), (brand,) = await _read_lines(session, *pages)
+    for line in (upline, seller, brand):
+        assert (line.order_no, line.line_no, line.quantity, line.paid) == (order.order_no, 1, 2, 9899)
+        assert (line.paid_at, line.completed_at, line.matures_at) == (PAID_AT, COMPLETED_AT, MATURES_AT)
+        assert (line.store.id, line.store.slug) == (store.id, store.slug)
+        assert (line.product_title, line.sku) == (product.title, variant.sku)
+    explained = "position", "scheme", "base", "base_amount", "rate_bps", "uncapped_amount", "amount", "outcome"
+    assert [tuple(getattr(line, name) for name in explained) for line in (seller, upline, brand)] == [
+        (0, "levels", "margin", 4699, 1200, 563, 563, "earned"),
+        (1, "levels", "margin", 4699, 300, 140, 140, "earned"),
+        (None, None, None, None, None, None, 5200, None),
+    ]
+
+
+async def test_pages_of_lines_of_many_statements_at_once(session: AsyncSession) -> None:
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    store, variant = await _chain(session), await factories.a_variant(session)
+    numbers = [(await _completed(session, store, variant)).order_no for _ in range(3)]
+    await _completed(session, await _chain(session), variant)
+    assert await _settle(session)
+    statements = {
+        it.distributor_id: it.id
+        for it in await session.scalars(select(models.Statement).where(models.Statement.lines > 1))
+    }
+    seller, brand = statements[store.distributor_id], statements[None]
+    (first,) = await _read_lines(session, LinesPage(seller, store.distributor_id, None, 1))
+    assert [line.order_no for line in first] == numbers[:1]
+    after = (first[0].id,)
+    rest, all_, owed = await _read_lines(
+        session,
+        LinesPage(seller, store.distributor_id, after, 2),
+        LinesPage(seller, store.distributor_id, None, 5),
+        LinesPage(brand, None, None, 5),
+    )
+    assert [line.order_no for line in rest] == numbers[1:]
+    assert [line.order_no for line in all_] == numbers
+    assert [line.order_no for line in owed][:3] == numbers
+    assert len(owed) == 4
+    none = await _read_lines(
+        session,
+        LinesPage(brand, store.distributor_id, None, 5),  # a statement of somebody else
+        LinesPage(seller, None, None, 5),
+        LinesPage(seller, store.distributor_id, (all_[-1].id,), 5),
+    )
+    assert none == [[], [], []]
+
+
+async def test_runs_and_what_they_add_up_to(session: AsyncSession) -> None:
+    assert await settlements.runs(session, after=None, limit=5) == []
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    store, variant = await _chain(session), await factories.a_variant(session)
+    ids = []
+    for orders_ in (1, 2, 3):
+        for _ in range(orders_):
+            await _completed(session, store, variant)
+        settled = await _settle(session)
+        assert settled is not None
+        ids.append(settled.run_id)
+    newest, middle = await settlements.runs(session, after=None, limit=2)
+    assert (newest.id, newest.cutoff, newest.state, newest.created_at) == (ids[2], CUTOFF, "draft", NOW)
+    assert (tuple(newest.distributors), tuple(newest.brands)) == ((2, 6, 4449), (1, 3, 15600))
+    assert (tuple(middle.distributors), tuple(middle.brands)) == ((2, 4, 2966), (1, 2, 10400))
+    (oldest,) = await settlements.runs(session, after=(middle.id,), limit=2)
+    assert oldest == await settlements.run(session, ids[0])
+    assert await settlements.run(session, ids[2] + 1) is None
+
+
+async def test_statements_of_a_run_in_the_middle_of_ties(session: AsyncSession) -> None:
+    """Gross 2374 once, 1187 three times, 592 once, 296 three times."""
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    variant = await factories.a_variant(session)
+    stores = [await _chain(session) for _ in range(4)]
+    for store in (*stores, stores[2]):
+        await _completed(session, store, variant)
+    settled = await _settle(session)
+    assert settled is not None
+    kept = (
+        await session.scalars(
+            select(models.Statement)
+            .where(models.Statement.run_id == settled.run_id, models.Statement.distributor_id.is_not(None))
+            .order_by(models.Statement.gross.desc(), models.Statement.id)
+        )
+    ).all()
+    assert [it.gross for it in kept] == [2374, 1187, 1187, 1187, 592, 296, 296, 296]
+    for behind in range(8):
+        after = (kept[behind].gross, kept[behind].id)
+        ((*rows,), (owed,)) = await settlements.statements_of_runs(
+            session,
+            [
+                StatementsPage(settled.run_id, "distributor", after, 3),
+                StatementsPage(settled.run_id, "brand", None, 1),
+            ],
+        )
+        assert [row.id for row in rows] == [it.id for it in kept[behind + 1 : behind + 4]]
+        assert (owed.payee, owed.lines, owed.gross, owed.run.id) == ("brand", 5, 26000, settled.run_id)
+
+
+async def test_a_payee_sees_its_own_statements_only(session: AsyncSession) -> None:
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    store, variant = await _chain(session), await factories.a_variant(session)
+    other, other_variant = await _chain(session), await factories.a_variant(session)
+    runs = []
+    for owner, sold in ((store, variant), (other, other_variant), (store, variant)):
+        await _completed(session, owner, sold)
+        settled = await _settle(session)
+        assert settled is not None
+        runs.append(settled.run_id)
+    seller = store.distributor_id
+    newest, oldest = await settlements.statements_of(session, distributor_id=seller, after=None, limit=5)
+    assert [(it.run.id, it.payee, it.lines, it.gross) for it in (newest, oldest)] == [
+        (runs[2], "distributor", 1, 1187),
+        (runs[0], "distributor", 1, 1187),
+    ]
+    assert await settlements.statements_of(session, distributor_id=seller, after=(runs[2],), limit=5) == [oldest]
+    (theirs,) = await settlements.statements_of(session, brand_id=other_variant.brand_id, after=None, limit=5)
+    assert (theirs.run.id, theirs.payee, theirs.gross) == (runs[1], "brand", 5200)
+
+    async def seen(row: AnyRow, **payee: int) -> bool:
+        return await settlements.statement(session, row.id, **payee) == row
+
+    assert await seen(oldest)
+    assert await seen(oldest, distributor_id=seller)
+    assert not await seen(oldest, distributor_id=other.distributor_id)
+    assert not await seen(oldest, brand_id=variant.brand_id)
+    assert await seen(theirs, brand_id=other_variant.brand_id)
+    assert not await seen(theirs, brand_id=variant.brand_id)
+    assert await settlements.statement(session, 10**9) is None
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "named"),
+    [
+        (datetime(2026, 9, 30, 16, tzinfo=UTC), "2026-09-30"),
+        (datetime(2026, 9, 30, 15, 59, 59, tzinfo=UTC), "2026-09-30 23:59"),
+        (CUTOFF, "2026-10-01 08:00"),
+    ],
+)
+async def test_every_payee_is_told(session: AsyncSession, cutoff: datetime, named: str) -> None:
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    store, variant = await _chain(session), await factories.a_variant(session)
+    await _completed(session, store, variant)
+    await _completed(session, store, variant)
+    assert await _settle(session, cutoff)
+    told = (await session.scalars(select(models.Notice).order_by(models.Notice.id))).all()
+    seller = await session.get_one(models.Distributor, store.distributor_id)
+    assert [(it.distributor_id, it.brand_id, it.facts["gross_amount"]) for it in told] == [
+        (seller.parent_id, None, 592),
+        (seller.id, None, 2374),
+        (None, variant.brand_id, 10400),
+    ]
+    for notice in told:
+        assert (notice.kind, notice.created_at, notice.read_at) == ("statement_ready", NOW, None)
+        assert notice.facts.keys() == {"cutoff", "lines", "gross_amount"}
+        assert (notice.facts["cutoff"], notice.facts["lines"]) == (named, 2)
+    english = notices.words(told[1].kind, told[1].facts, "en")
+    assert english == f"Your statement up to {named} is ready: 2 lines, 23.74 yuan."
+    assert await _settle(session, cutoff) is None
+    assert await session.scalar(select(func.count()).select_from(models.Notice)) == 3
+
+
+async def test_what_a_brand_is_owed(session: AsyncSession) -> None:
+    """Supply of 2600 a unit: one order in a statement, one completed after the cutoff, one paid, one only placed."""
+    store = await factories.a_store(session)
+    variant = await factories.a_variant(session)
+    other = await factories.a_variant(session, supply_price=700)
+    assert await settlements.payable(session, variant.brand_id) == (0, 0, 0, 0)
+    lines = [(variant, 1, 4990, 0), (other, 1, 4990, 0)]
+    settled = await factories.an_order(session, store, *lines, placed_at=PAID_AT)
+    late = await factories.an_order(session, store, (variant, 2, 4990, 0), placed_at=PAID_AT)
+    paid = await factories.an_order(session, store, (variant, 4, 4990, 0), (other, 1, 4990, 0), placed_at=PAID_AT)
+    await factories.an_order(session, store, (variant, 8, 4990, 0), placed_at=PAID_AT)
+    await orders.pay(session, [(it.branch_id, it.id, PAID_AT) for it in (settled, late, paid)], rail="test")
+    assert await settlements.payable(session, variant.brand_id) == (0, 0, 0, 18200)
+
+    await orders.complete(session, [(settled.branch_id, settled.id, COMPLETED_AT)], hold_days=0)
+    assert await settlements.payable(session, variant.brand_id) == (2600, 0, 2600, 15600)
+    assert await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
+    await orders.complete(session, [(late.branch_id, late.id, COMPLETED_AT)], hold_days=0)
+    assert await settlements.payable(session, variant.brand_id) == (7800, 2600, 5200, 10400)
+    assert await settlements.payable(session, other.brand_id) == (700, 700, 0, 700)
+
+    await orders.complete(session, [(paid.branch_id, paid.id, COMPLETED_AT)], hold_days=0)
+    assert await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
+    assert await settlements.payable(session, variant.brand_id) == (18200, 18200, 0, 0)
+    account = select(models.LedgerAccount.id).where(models.LedgerAccount.brand_id == variant.brand_id)
+    assert await ledger.balance(session, (await session.scalars(account)).one()) == 18200

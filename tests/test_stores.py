@@ -1,6 +1,4 @@
-"""What a store shows and what it sold, below the API."""
-
-from datetime import date
+"""What a store shows, below the API."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,32 +41,3 @@ async def test_variants_of_many_stores_at_once(session: AsyncSession) -> None:
         (lower.id, other.product_id): [(other.id, True)],
     }
     assert await stores.variants(session, []) == {}
-
-
-async def test_output_adds_up_the_days_and_branches_of_a_store(session: AsyncSession) -> None:
-    """An owner that moved leaves the store's sales in two branches."""
-    brand = await factories.a_brand(session)
-    store = await factories.a_store(session)
-    for branch_id, day, paid, refunded in [
-        (1, date(2026, 9, 1), 100, 0),
-        (2, date(2026, 9, 1), 50, 20),
-        (1, date(2026, 9, 2), 7, 0),
-        (1, date(2026, 9, 3), 1000, 0),
-    ]:
-        session.add(
-            models.DailyBrand(
-                branch_id=branch_id,
-                store_id=store.id,
-                brand_id=brand.id,
-                day=day,
-                orders=1,
-                units=3,
-                paid=paid,
-                refunded=refunded,
-            )
-        )
-    await session.flush()
-    (row,) = await stores.output_of_brand(
-        session, brand.id, start=date(2026, 9, 1), end=date(2026, 9, 3), after=None, limit=10
-    )
-    assert (row.store.id, row.store.slug, row.output, row.orders, row.units) == (store.id, store.slug, 137, 3, 9)

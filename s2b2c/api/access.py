@@ -27,8 +27,8 @@ class _Door(BasePermission):
             raise Refused(
                 Forbidden(f"This door is for the role {wanted}, but the token is for the role {viewer.role}.")
             )
-        if viewer.state in {"rejected", "eliminated"}:
-            raise Refused(Forbidden(f"This distributor was {viewer.state} and has no access any more."))
+        if viewer.state == "eliminated":
+            raise Refused(Forbidden("This distributor was eliminated and has no access any more."))
         return True
 
 

@@ -11,14 +11,14 @@ from s2b2c import accounts
 from s2b2c.accounts import Viewer
 from s2b2c.api.loaders import Loaders
 from s2b2c.db import Database
-from s2b2c.errors import Refused, Unauthenticated
+from s2b2c.errors import Forbidden, Refused, Unauthenticated
 
 
 class Context(BaseContext):
     def __init__(self, db: Database, *, clock: Callable[[], datetime], secret: str, authorization: str | None) -> None:
         super().__init__()
         self.db = db
-        self.load = Loaders(db)
+        self.load = Loaders(db, clock)
         self.clock = clock
         self._secret = secret
         self._authorization = authorization
@@ -29,6 +29,14 @@ class Context(BaseContext):
         if self._viewer is None:
             self._viewer = asyncio.create_task(self._find_viewer())
         return await self._viewer
+
+    async def distributor_id(self) -> int:
+        """The distributor who is asking, behind the door of partners. Raises Refused(Forbidden) for an applicant."""
+        viewer = await self.viewer()
+        assert viewer.distributor_id is not None, "a distributor's account has a distributor"
+        if viewer.state in {"applied", "rejected"}:
+            raise Refused(Forbidden("Your application is not approved: until then you see yourself and your notices."))
+        return viewer.distributor_id
 
     async def _find_viewer(self) -> Viewer:
         scheme, _, token = (self._authorization or "").partition(" ")

@@ -1,8 +1,49 @@
 """The door of finance: every run, every statement, every account of the ledger."""
 
+from typing import Any
+
 import strawberry
+
+from s2b2c import ledger, settlements
+from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
+from s2b2c.api.context import Info
+from s2b2c.api.types.ids import key_of
+from s2b2c.api.types.ledger import FullLedgerAccount, TrialBalance
+from s2b2c.api.types.settlements import FullSettlementRun, FullStatement
 
 
 @strawberry.type(description="What finance sees.")
 class FinanceQuery:
-    role: str
+    @strawberry.field(graphql_type=Connection[FullSettlementRun], description="Settlement runs (结算), newest first.")
+    @staticmethod
+    async def runs(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
+        page = Page("run-newest", first, after, key_length=1)
+        async with info.context.db.read() as session:
+            rows = await settlements.runs(session, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(graphql_type=FullSettlementRun | None, description="A settlement run; null when there is none.")
+    @staticmethod
+    async def run(info: Info, id: strawberry.ID) -> Any:  # noqa: A002
+        async with info.context.db.read() as session:
+            return await settlements.run(session, key_of("settlement-run", id))
+
+    @strawberry.field(graphql_type=FullStatement | None, description="Anybody's statement; null when there is none.")
+    @staticmethod
+    async def statement(info: Info, id: strawberry.ID) -> Any:  # noqa: A002
+        async with info.context.db.read() as session:
+            return await settlements.statement(session, key_of("statement", id))
+
+    @strawberry.field(graphql_type=TrialBalance, description="The whole ledger.")
+    @staticmethod
+    async def trial_balance(info: Info) -> ledger.Sides:
+        async with info.context.db.read() as session:
+            return await ledger.trial_balance(session)
+
+    @strawberry.field(
+        graphql_type=FullLedgerAccount | None, description="An account of the ledger; null when there is none."
+    )
+    @staticmethod
+    async def ledger_account(info: Info, id: strawberry.ID) -> Any:  # noqa: A002
+        async with info.context.db.read() as session:
+            return await ledger.account(session, key_of("ledger-account", id))

@@ -1,27 +1,104 @@
 """One short property per batch read. Each batch has a session of its own; never await a loader while holding one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import cached_property
 
 from strawberry.dataloader import DataLoader
 
-from s2b2c import stores
-from s2b2c.db import Database
+from s2b2c import catalogue, commissions, directory, ledger, network, settlements, stores
+from s2b2c.db import AnyRow, Database
 
 
 class Loaders:
     """The loaders of one request."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, clock: Callable[[], datetime]) -> None:
         self._db = db
+        self._clock = clock
 
     @cached_property
-    def variants(self) -> DataLoader[tuple[int, int], Sequence[stores.AnyRow]]:
+    def variants(self) -> DataLoader[tuple[int, int], Sequence[AnyRow]]:
         """By (store_id, product_id)."""
 
-        async def load(keys: list[tuple[int, int]]) -> list[Sequence[stores.AnyRow]]:
+        async def load(keys: list[tuple[int, int]]) -> list[Sequence[AnyRow]]:
             async with self._db.read() as session:
                 found = await stores.variants(session, keys)
             return [found.get(key, ()) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def supply_variants(self) -> DataLoader[int, Sequence[catalogue.SupplyVariant]]:
+        """By product_id."""
+
+        async def load(keys: list[int]) -> list[Sequence[catalogue.SupplyVariant]]:
+            async with self._db.read() as session:
+                found = await catalogue.supply_variants(session, keys)
+            return [found.get(key, ()) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def statements(self) -> DataLoader[settlements.StatementsPage, Sequence[AnyRow]]:
+        """By run, kind of payee and page."""
+
+        async def load(keys: list[settlements.StatementsPage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return await settlements.statements_of_runs(session, keys)
+
+        return DataLoader(load)
+
+    @cached_property
+    def statement_lines(self) -> DataLoader[settlements.LinesPage, Sequence[AnyRow]]:
+        """By statement and page."""
+
+        async def load(keys: list[settlements.LinesPage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return await settlements.lines(session, keys)
+
+        return DataLoader(load)
+
+    @cached_property
+    def transfers(self) -> DataLoader[ledger.TransfersPage, Sequence[AnyRow]]:
+        """By account and page."""
+
+        async def load(keys: list[ledger.TransfersPage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return await ledger.transfers(session, keys)
+
+        return DataLoader(load)
+
+    @cached_property
+    def uplines(self) -> DataLoader[tuple[int, datetime], Sequence[network.UplineMember] | None]:
+        """By (distributor_id, time)."""
+
+        async def load(keys: list[tuple[int, datetime]]) -> list[Sequence[network.UplineMember] | None]:
+            async with self._db.read() as session:
+                found = await network.uplines_at(session, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def rules(self) -> DataLoader[directory.RulesPage, Sequence[AnyRow]]:
+        """By plan and page."""
+
+        async def load(keys: list[directory.RulesPage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return list(await directory.rules(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
+    def offers(self) -> DataLoader[tuple[int, int, int | None], Sequence[commissions.Offer]]:
+        """By (distributor_id, product_id, price or None), for one distributor: whoever is asking."""
+
+        async def load(keys: list[tuple[int, int, int | None]]) -> list[Sequence[commissions.Offer]]:
+            (distributor_id,) = {distributor_id for distributor_id, _, _ in keys}
+            asked = [(product_id, price) for _, product_id, price in keys]
+            async with self._db.read() as session:
+                found = await commissions.quote(session, distributor_id, asked, self._clock())
+            return [found.get(key, ()) for key in asked]
 
         return DataLoader(load)

@@ -1,8 +1,241 @@
 """The door of whoever runs the network."""
 
+from typing import Annotated, Any
+
 import strawberry
+
+from s2b2c import directory, network
+from s2b2c.api.access import OperatorDoor
+from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
+from s2b2c.api.context import Info
+from s2b2c.api.jobs import HeldJobs
+from s2b2c.api.types.errors import AlreadyTaken, BadArgument, MakesCycle, NotFound, WrongState
+from s2b2c.api.types.ids import key_of
+from s2b2c.api.types.network import (
+    BrandInUse,
+    Distributor,
+    DistributorDetail,
+    DistributorState,
+    MovePreview,
+    StoreInUse,
+    TierInUse,
+)
+from s2b2c.api.types.plans import Plan
+from s2b2c.db import AnyRow
 
 
 @strawberry.type(description="What the operator sees.")
-class OperatorQuery:
-    role: str
+class OperatorQuery(HeldJobs):
+    @strawberry.field(graphql_type=Connection[TierInUse], description="From the top.")
+    @staticmethod
+    async def tiers(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
+        page = Page("tier", first, after, key_length=1)
+        async with info.context.db.read() as session:
+            rows = await directory.tiers(session, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.rank,))
+
+    @strawberry.field(
+        graphql_type=Connection[Distributor],
+        description="Those with this state, tier and region whose code or name holds the search, first come first.",
+    )
+    @staticmethod
+    async def distributors(
+        info: Info,
+        state: DistributorState | None = None,
+        tier: strawberry.ID | None = None,
+        region: str | None = None,
+        search: str | None = None,
+        first: int = DEFAULT_FIRST,
+        after: str | None = None,
+    ) -> Connection[Any]:
+        page = Page("distributor", first, after, key_length=1)
+        tier_id = None if tier is None else key_of("tier", tier)
+        async with info.context.db.read() as session:
+            rows = await directory.distributors(
+                session,
+                state=state and state.value,
+                tier_id=tier_id,
+                region=region,
+                search=search,
+                after=page.after,
+                limit=page.limit,
+            )
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(graphql_type=DistributorDetail | None, description="One distributor; null when there is none.")
+    @staticmethod
+    async def distributor(info: Info, id: strawberry.ID) -> network.Standing | None:  # noqa: A002  the argument's name
+        key = key_of("distributor", id)
+        async with info.context.db.read() as session:
+            return await directory.distributor(session, key)
+
+    @strawberry.field(
+        graphql_type=MovePreview | None,
+        description="What moving a distributor below `parent`, or below nobody, would change; null when there is no "
+        "such distributor.",
+    )
+    @staticmethod
+    async def move_preview(
+        info: Info, distributor: strawberry.ID, parent: strawberry.ID | None = None
+    ) -> network.MovePreview | None:
+        key, parent_key = key_of("distributor", distributor), _parent(parent)
+        async with info.context.db.snapshot() as session:
+            return await network.preview_move(session, key, parent_key)
+
+    @strawberry.field(graphql_type=Connection[BrandInUse], description="First come first.")
+    @staticmethod
+    async def brands(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
+        page = Page("brand", first, after, key_length=1)
+        async with info.context.db.read() as session:
+            rows = await directory.brands(session, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(
+        graphql_type=Connection[StoreInUse],
+        description="Those whose slug or title holds the search, first come first.",
+    )
+    @staticmethod
+    async def stores(
+        info: Info, search: str | None = None, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        page = Page("store", first, after, key_length=1)
+        async with info.context.db.read() as session:
+            rows = await directory.stores(session, search=search, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(graphql_type=Connection[Plan], description="Newest first.")
+    @staticmethod
+    async def plans(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
+        page = Page("plan", first, after, key_length=1)
+        async with info.context.db.read() as session:
+            rows = await directory.plans(session, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(graphql_type=Plan | None, description="One plan; null when there is none.")
+    @staticmethod
+    async def plan(info: Info, id: strawberry.ID) -> AnyRow | None:  # noqa: A002  the argument's name
+        key = key_of("plan", id)
+        async with info.context.db.read() as session:
+            return await directory.plan(session, key)
+
+
+@strawberry.input(description="Somebody who wants to join.")
+class ApplyDistributorInput:
+    code: str = strawberry.field(description="1 to 64 characters, not used by anybody yet.")
+    name: str = strawberry.field(description="1 to 200 characters.")
+    tier: strawberry.ID
+    parent: strawberry.ID | None = strawberry.field(
+        default=None, description="Who stands above it, active or on watch; without one it begins a branch (分支)."
+    )
+    region: str = strawberry.field(description="1 to 200 characters.")
+
+
+@strawberry.type
+class OperatorMutation:
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[
+            Distributor | BadArgument | NotFound | WrongState | AlreadyTaken,
+            strawberry.union("ApplyDistributorResult"),
+        ],
+        description="Write down that somebody wants to join; it takes part once it is approved.",
+    )
+    async def apply_distributor(self, info: Info, input: ApplyDistributorInput) -> network.Standing:  # noqa: A002  the argument's name
+        viewer = await info.context.viewer()
+        tier_id, parent_id = key_of("tier", input.tier), _parent(input.parent)
+        async with info.context.db.write() as session:
+            return await network.apply(
+                session,
+                code=input.code,
+                name=input.name,
+                tier_id=tier_id,
+                parent_id=parent_id,
+                region=input.region,
+                now=info.context.clock(),
+                account_id=viewer.account_id,
+            )
+
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[
+            Distributor | BadArgument | NotFound | WrongState, strawberry.union("ApproveDistributorResult")
+        ],
+        description="Let somebody who applied take part from today on. It is told.",
+    )
+    async def approve_distributor(self, info: Info, id: strawberry.ID) -> network.Standing:  # noqa: A002  the argument's name
+        viewer = await info.context.viewer()
+        key = key_of("distributor", id)
+        async with info.context.db.write() as session:
+            return await network.approve(session, key, now=info.context.clock(), account_id=viewer.account_id)
+
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[
+            Distributor | BadArgument | NotFound | WrongState, strawberry.union("RejectDistributorResult")
+        ],
+        description="Turn down somebody who applied, for good. It is told the reason.",
+    )
+    async def reject_distributor(self, info: Info, id: strawberry.ID, reason: str) -> network.Standing:  # noqa: A002  the argument's name
+        viewer = await info.context.viewer()
+        key = key_of("distributor", id)
+        async with info.context.db.write() as session:
+            return await network.reject(
+                session, key, reason=reason, now=info.context.clock(), account_id=viewer.account_id
+            )
+
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[
+            Distributor | BadArgument | NotFound | WrongState, strawberry.union("SuspendDistributorResult")
+        ],
+        description="Until it is reinstated it earns nothing; those below it stay there. It is told the reason.",
+    )
+    async def suspend_distributor(self, info: Info, id: strawberry.ID, reason: str) -> network.Standing:  # noqa: A002  the argument's name
+        viewer = await info.context.viewer()
+        key = key_of("distributor", id)
+        async with info.context.db.write() as session:
+            return await network.suspend(
+                session, key, reason=reason, now=info.context.clock(), account_id=viewer.account_id
+            )
+
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[
+            Distributor | BadArgument | NotFound | WrongState, strawberry.union("ReinstateDistributorResult")
+        ],
+        description="Somebody who was suspended is active again. It is told the reason.",
+    )
+    async def reinstate_distributor(self, info: Info, id: strawberry.ID, reason: str) -> network.Standing:  # noqa: A002  the argument's name
+        viewer = await info.context.viewer()
+        key = key_of("distributor", id)
+        async with info.context.db.write() as session:
+            return await network.reinstate(
+                session, key, reason=reason, now=info.context.clock(), account_id=viewer.account_id
+            )
+
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[
+            Distributor | BadArgument | NotFound | WrongState | MakesCycle,
+            strawberry.union("MoveDistributorResult"),
+        ],
+        description="Put a distributor and everybody below it below `parent`, or below nobody: see movePreview. It is "
+        "told the reason.",
+    )
+    async def move_distributor(
+        self,
+        info: Info,
+        id: strawberry.ID,  # noqa: A002  the argument's name
+        reason: str,
+        parent: strawberry.ID | None = None,
+    ) -> network.Standing:
+        viewer = await info.context.viewer()
+        key, parent_key = key_of("distributor", id), _parent(parent)
+        async with info.context.db.write() as session:
+            return await network.move(
+                session, key, parent_key, reason=reason, now=info.context.clock(), account_id=viewer.account_id
+            )
+
+
+def _parent(parent: strawberry.ID | None) -> int | None:
+    return None if parent is None else key_of("distributor", parent)

@@ -1,10 +1,237 @@
 """The door of distributors and group leaders: their own stores, what they may choose, what they earn."""
 
+from typing import Any, TypeVar
+
 import strawberry
 
+from s2b2c import catalogue, commissions, directory, models, network, output, stores
+from s2b2c.accounts import Viewer
+from s2b2c.api.access import PartnerDoor
+from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
+from s2b2c.api.context import Info
 from s2b2c.api.notices import Told
+from s2b2c.api.statements import Statements
+from s2b2c.api.types.earnings import Earnings, From, TeamBranch, To, check_days
+from s2b2c.api.types.ids import check_count, key_of, keys_of
+from s2b2c.api.types.money import Int64
+from s2b2c.api.types.network import Distributor
+from s2b2c.api.types.selection import (
+    CatalogueProduct,
+    CatalogueSort,
+    ListingChange,
+    ListingsRemoved,
+    ListingsUpdated,
+    OwnStore,
+    ProductChoice,
+    ProductsSelected,
+    RemoveListingResult,
+    RemoveListingsResult,
+    ReorderListingsResult,
+    SelectProductResult,
+    SelectProductsResult,
+    UpdateListingResult,
+    UpdateListingsResult,
+)
+from s2b2c.db import AnyRow
+from s2b2c.errors import Refusal, Refused
+from s2b2c.stores import Change, Choice, OwnListing
+
+Done = TypeVar("Done")
 
 
 @strawberry.type(description="What a distributor sees of its own.")
-class PartnerQuery(Told):
-    name: str
+class PartnerQuery(Told, Statements):
+    @strawberry.field(graphql_type=Distributor, description="Where you stand in the network.")
+    @staticmethod
+    async def me(root: strawberry.Parent[Viewer], info: Info) -> network.Standing | None:
+        assert root.distributor_id is not None, "a distributor's account has a distributor"
+        async with info.context.db.read() as session:
+            return await directory.distributor(session, root.distributor_id)
+
+    @strawberry.field(
+        graphql_type=Connection[CatalogueProduct],
+        description="What you may choose for your stores (选品). Every word of `search` is in a title, a code, a "
+        "category or the name of a brand; every one of `tags` is on the product; the prices, in fen, are of "
+        "`suggestedPrice`.",
+    )
+    @staticmethod
+    async def catalogue(
+        info: Info,
+        search: str | None = None,
+        brand: strawberry.ID | None = None,
+        category: str | None = None,
+        tags: list[str] | None = None,
+        price_from: Int64 | None = None,
+        price_to: Int64 | None = None,
+        sort: CatalogueSort = CatalogueSort.NEWEST,
+        first: int = DEFAULT_FIRST,
+        after: str | None = None,
+    ) -> Connection[Any]:
+        newest = sort is CatalogueSort.NEWEST
+        page = Page(f"catalogue-{sort.name}", first, after, key_length=1 if newest else 2)
+        wanted = catalogue.Wanted(
+            search, None if brand is None else key_of("brand", brand), category, tags or (), price_from, price_to
+        )
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            rows = await catalogue.on_offer(
+                session, distributor_id, wanted, sort=sort.value, after=page.after, limit=page.limit
+            )
+        return page.connection(rows, lambda row: (row.id,) if newest else (row.suggested_price, row.id))
+
+    @strawberry.field(
+        graphql_type=CatalogueProduct | None,
+        description="One product of the catalogue; null when you cannot choose it.",
+    )
+    @staticmethod
+    async def product(info: Info, id: strawberry.ID) -> AnyRow | None:  # noqa: A002  the name of the argument
+        product_id = key_of("product", id)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            return await catalogue.one_on_offer(session, distributor_id, product_id)
+
+    @strawberry.field(graphql_type=OwnStore | None, description="A store of yours; null when you have none like this.")
+    @staticmethod
+    async def store(info: Info, slug: str) -> models.Store | None:
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            return await stores.own_store(session, distributor_id, slug)
+
+    @strawberry.field(graphql_type=Connection[OwnStore], description="Your stores, the first one first.")
+    @staticmethod
+    async def stores(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
+        page = Page("own-store", first, after, key_length=1)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            rows = await stores.own_stores(session, distributor_id, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(graphql_type=Earnings, description="What you earn, and where the money stands.")
+    @staticmethod
+    async def earnings(info: Info) -> commissions.Earnings:
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            return await commissions.earnings(session, distributor_id, info.context.clock())
+
+    @strawberry.field(
+        graphql_type=Connection[TeamBranch],
+        description="What your branches sold from the day `from` up to, not with, the day `to`: one total for each "
+        "direct downline with everybody below it, most output first.",
+    )
+    @staticmethod
+    async def team(
+        info: Info, start: From, end: To, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        check_days(start, end)
+        page = Page("team", first, after, key_length=2)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            rows = await output.by_branch(
+                session, distributor_id, start=start, end=end, after=page.after, limit=page.limit
+            )
+        return page.connection(rows, lambda row: (row.output, row.distributor.id))
+
+
+@strawberry.type
+class PartnerMutation:
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor],
+        graphql_type=SelectProductResult,
+        description="Choose a product for a store (选品); it comes behind all others.",
+    )
+    async def select_product(self, info: Info, store: strawberry.ID, product: ProductChoice) -> OwnListing:
+        return _only(await _select(info, store, [product]))
+
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor],
+        graphql_type=SelectProductsResult,
+        description="Choose 1 to 500 products at once. What cannot be chosen says why; the rest are in the store.",
+    )
+    async def select_products(
+        self, info: Info, store: strawberry.ID, products: list[ProductChoice]
+    ) -> ProductsSelected:
+        return ProductsSelected(results=await _select(info, store, products))
+
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor],
+        graphql_type=UpdateListingResult,
+        description="Change price, words or pin of a listing.",
+    )
+    async def update_listing(self, info: Info, store: strawberry.ID, listing: ListingChange) -> OwnListing:
+        return _only(await _update(info, store, [listing]))
+
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor],
+        graphql_type=UpdateListingsResult,
+        description="Change 1 to 500 listings at once. What cannot be changed says why; the rest are changed.",
+    )
+    async def update_listings(self, info: Info, store: strawberry.ID, listings: list[ListingChange]) -> ListingsUpdated:
+        return ListingsUpdated(results=await _update(info, store, listings))
+
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor], graphql_type=RemoveListingResult, description="Take a product out of a store."
+    )
+    async def remove_listing(self, info: Info, store: strawberry.ID, product: strawberry.ID) -> int:
+        return _only(await _remove(info, store, [product]))
+
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor],
+        graphql_type=RemoveListingsResult,
+        description="Take 1 to 500 products out of a store. What was not there says so; the rest are gone.",
+    )
+    async def remove_listings(self, info: Info, store: strawberry.ID, products: list[strawberry.ID]) -> ListingsRemoved:
+        return ListingsRemoved(results=await _remove(info, store, products))
+
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor],
+        graphql_type=ReorderListingsResult,
+        description="Put the listings of 1 to 500 products, in this order, right behind the one of the product "
+        "`behind`, or before all others. Pinned ones stay before those that are not.",
+    )
+    async def reorder_listings(
+        self, info: Info, store: strawberry.ID, products: list[strawberry.ID], behind: strawberry.ID | None = None
+    ) -> AnyRow:
+        store_id, product_ids = key_of("store", store), keys_of("product", products)
+        anchor = None if behind is None else key_of("product", behind)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.write() as session:
+            return await stores.reorder_listings(
+                session, store_id, product_ids, behind=anchor, distributor_id=distributor_id
+            )
+
+
+async def _select(info: Info, store: strawberry.ID, products: list[ProductChoice]) -> list[OwnListing | Refusal]:
+    check_count("product", products)
+    store_id = key_of("store", store)
+    choices = [Choice(key_of("product", choice.product), choice.price, choice.pitch) for choice in products]
+    distributor_id = await info.context.distributor_id()
+    async with info.context.db.write() as session:
+        return await stores.select_products(
+            session, store_id, choices, distributor_id=distributor_id, now=info.context.clock()
+        )
+
+
+async def _update(info: Info, store: strawberry.ID, listings: list[ListingChange]) -> list[OwnListing | Refusal]:
+    check_count("listing", listings)
+    store_id = key_of("store", store)
+    changes = [
+        Change(key_of("product", change.product), change.price, change.pitch, change.pinned) for change in listings
+    ]
+    distributor_id = await info.context.distributor_id()
+    async with info.context.db.write() as session:
+        return await stores.update_listings(session, store_id, changes, distributor_id=distributor_id)
+
+
+async def _remove(info: Info, store: strawberry.ID, products: list[strawberry.ID]) -> list[int | Refusal]:
+    store_id, product_ids = key_of("store", store), keys_of("product", products)
+    distributor_id = await info.context.distributor_id()
+    async with info.context.db.write() as session:
+        return await stores.remove_listings(session, store_id, product_ids, distributor_id=distributor_id)
+
+
+def _only(results: list[Done | Refusal]) -> Done:
+    """What became of the one that was asked for. Raises Refused."""
+    (result,) = results
+    if isinstance(result, Refusal):
+        raise Refused(result)
+    return result

@@ -13,10 +13,11 @@ from s2b2c.api.access import BrandDoor, FinanceDoor, OperatorDoor, PartnerDoor, 
 from s2b2c.api.brand import BrandQuery
 from s2b2c.api.context import Info
 from s2b2c.api.finance import FinanceQuery
+from s2b2c.api.jobs import JobMutation
 from s2b2c.api.limits import MAX_TOKENS, Limits
 from s2b2c.api.notices import NoticeMutation
-from s2b2c.api.operator import OperatorQuery
-from s2b2c.api.partner import PartnerQuery
+from s2b2c.api.operator import OperatorMutation, OperatorQuery
+from s2b2c.api.partner import PartnerMutation, PartnerQuery
 from s2b2c.api.shop import ShopQuery
 from s2b2c.api.types.errors import HANDLERS
 from s2b2c.api.types.money import INT64, Int64
@@ -63,7 +64,7 @@ class Query:
 
 
 @strawberry.type
-class Mutation(NoticeMutation):
+class Mutation(PartnerMutation, OperatorMutation, JobMutation, NoticeMutation):
     """The mutations of every door, each with its door beside it."""
 
 

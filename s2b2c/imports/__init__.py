@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import CursorResult, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import catalogue, orders
+from s2b2c import catalogue, network, orders
 from s2b2c.config import settings
 from s2b2c.imports import files
 from s2b2c.imports.kinds import KINDS
@@ -105,6 +105,8 @@ async def import_file(
         tell(Problem(error.line, "", error.reason))
         raise ImportRefused(1, path) from None
     parameters = {"now": now, "sha256": source.sha256, "max_paid_positions": settings().max_paid_positions}
+    if kind == "network":
+        await network.lock_tree(session)
     blocks = statements(f"import_{kind}")
     last_check = max(number for number, name in enumerate(blocks) if name.startswith(("check", "warn")))
     for number, (name, block) in enumerate(blocks.items()):

@@ -3,6 +3,7 @@
 from s2b2c.models.accounts import Account
 from s2b2c.models.catalogue import Brand, Price, Product, Variant
 from s2b2c.models.commissions import Commission, Plan, Rule
+from s2b2c.models.jobs import Job, JobLog
 from s2b2c.models.ledger import LedgerAccount, Transfer
 from s2b2c.models.network import Distributor, DistributorHistory, Tier
 from s2b2c.models.notices import Notice
@@ -22,6 +23,8 @@ __all__ = [
     "DailySeller",
     "Distributor",
     "DistributorHistory",
+    "Job",
+    "JobLog",
     "LedgerAccount",
     "Listing",
     "Notice",

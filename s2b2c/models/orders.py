@@ -71,6 +71,7 @@ class Order(Base):
             name="upline",
         ),
         Index("ix_orders_paid_at", "paid_at"),
+        Index("ix_orders_placed", "placed_at", postgresql_where=text("state = 'placed'")),
         Index(
             "ix_orders_not_rolled_up", "branch_id", "id", postgresql_where=text("NOT rolled_up AND paid_at IS NOT NULL")
         ),
@@ -123,7 +124,7 @@ class OrderLine(Base):
         CheckConstraint("refunded BETWEEN 0 AND paid", name="refunded"),
         CheckConstraint("commission >= 0", name="commission"),
         CheckConstraint("supply + commission + platform = paid - refunded", name="adds_up"),
-        Index("ix_order_lines_statement_id", "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
+        Index(None, "statement_id", "id", postgresql_where=text("statement_id IS NOT NULL")),
         Index("ix_order_lines_unsettled", "branch_id", "order_id", postgresql_where=text("statement_id IS NULL")),
         {"postgresql_with": {"fillfactor": "80"}},
     )

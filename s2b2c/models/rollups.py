@@ -21,6 +21,7 @@ class DailySeller(Base):
     __table_args__ = (
         CheckConstraint(_NOT_NEGATIVE, name="not_negative"),
         Index("ix_daily_sellers_day", "day"),
+        Index(None, "seller_id", "day"),
     )
 
     branch_id: Mapped[int] = mapped_column(primary_key=True)

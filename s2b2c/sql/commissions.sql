@@ -55,6 +55,7 @@ newest AS MATERIALIZED (
 )
 
 -- name: accrue
+-- One row for each position of each line, in the order of the lines: the same orders get the same ids, and lie as they are read.
 WITH batch AS (
     SELECT o.branch_id, o.id AS order_id, o.plan_id, o.upline, o.upline_tiers, o.upline_states
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
@@ -73,6 +74,7 @@ INSERT INTO commissions (branch_id, line_id, position, distributor_id, tier_id, 
 SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, uncapped_amount, amount,
        outcome
 FROM share
+ORDER BY line_id, position
 
 -- name: total_lines
 -- The commission total of each line, and what is left to the platform. Looked up line by line: these commissions were
@@ -92,7 +94,7 @@ WHERE l.branch_id = c.branch_id AND l.id = c.id
 
 -- name: quote
 -- What one seller may sell and would earn: each variant of the products, at the price asked for that product (NULL: the
--- suggested one), as many as asked, under the plan in force. `line` is what an order of them would say.
+-- suggested one), under the plan in force. `line` is what an order of one of them would say.
 WITH batch AS (
     SELECT CAST(:distributor_id AS bigint) AS seller_id,
            (SELECT id FROM plans WHERE state = 'active' AND during @> CAST(:now AS timestamptz)) AS plan_id
@@ -101,9 +103,9 @@ WITH batch AS (
            products.category, v.brand_id, v.sku, v.options, v.stock > 0 AS in_stock, p.supply_price,
            p.tier_costs[tiers.rank] AS cost, greatest(p.min_price, p.tier_costs[tiers.rank]) AS lowest_price,
            p.max_price AS highest_price, p.suggested_price,
-           asked.quantity, coalesce(asked.price, band.suggested_price) AS price
-    FROM unnest(CAST(:product_ids AS bigint[]), CAST(:prices AS bigint[]), CAST(:quantities AS bigint[]))
-        WITH ORDINALITY AS asked (product_id, price, quantity, n)
+           coalesce(asked.price, band.suggested_price) AS price
+    FROM unnest(CAST(:product_ids AS bigint[]), CAST(:prices AS bigint[]))
+        WITH ORDINALITY AS asked (product_id, price, n)
     JOIN distributors d ON d.id = :distributor_id
     JOIN tiers ON tiers.id = d.tier_id
     JOIN products ON products.id = asked.product_id
@@ -114,7 +116,7 @@ WITH batch AS (
 -- include: commissions.uplines
 , line AS (
     SELECT seller.id AS branch_id, offer.id, batch.plan_id, offer.variant_id, offer.product_id, offer.category,
-           offer.brand_id, offer.quantity * offer.price AS paid, offer.quantity * offer.supply_price AS supply,
+           offer.brand_id, offer.price AS paid, offer.supply_price AS supply,
            seller.upline, seller.upline_tiers, seller.upline_states
     FROM offer CROSS JOIN batch CROSS JOIN seller
 ),
@@ -123,3 +125,84 @@ SELECT offer.n, offer.variant_id AS id, offer.sku, offer.options, offer.in_stock
        offer.highest_price, offer.suggested_price, offer.price, coalesce(share.amount, 0)::bigint AS earning
 FROM offer LEFT JOIN share ON share.line_id = offer.id AND share.position = 0
 ORDER BY offer.id
+
+-- name: earnings
+-- Where the money of a distributor stands. Statements keep the totals of what is settled.
+SELECT coalesce(sum(c.amount) FILTER (WHERE o.matures_at > :now OR o.matures_at IS NULL), 0)::bigint AS pending,
+       coalesce(sum(c.amount) FILTER (WHERE o.matures_at <= :now), 0)::bigint AS available,
+       coalesce(max(settled.in_statement), 0)::bigint AS in_statement,
+       coalesce(max(settled.paid), 0)::bigint AS paid
+FROM (
+    SELECT sum(s.gross) FILTER (WHERE r.state <> 'paid') AS in_statement,
+           sum(s.gross) FILTER (WHERE r.state = 'paid') AS paid
+    FROM statements s JOIN settlement_runs r ON r.id = s.run_id
+    WHERE s.distributor_id = :distributor_id
+) AS settled
+LEFT JOIN commissions c ON c.distributor_id = :distributor_id AND c.statement_id IS NULL
+LEFT JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+LEFT JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+
+-- name: earnings_by_day
+-- What was earned on the orders paid on each day. Nothing paid since the first day is in a run that closed before it.
+WITH earned AS (
+    SELECT branch_id, line_id, amount FROM commissions WHERE distributor_id = :distributor_id AND statement_id IS NULL
+    UNION ALL
+    SELECT c.branch_id, c.line_id, c.amount
+    FROM statements s
+    JOIN settlement_runs r ON r.id = s.run_id
+    JOIN commissions c ON c.distributor_id = s.distributor_id AND c.statement_id = s.id
+    WHERE s.distributor_id = :distributor_id AND r.cutoff > CAST(:start AS date)::timestamp AT TIME ZONE 'Asia/Shanghai'
+)
+SELECT (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, sum(e.amount)::bigint AS amount,
+       count(DISTINCT (o.branch_id, o.id)) AS orders
+FROM earned e
+JOIN order_lines l ON l.branch_id = e.branch_id AND l.id = e.line_id
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+WHERE o.paid_at >= CAST(:start AS date)::timestamp AT TIME ZONE 'Asia/Shanghai'
+  AND o.paid_at < least(CAST(:end AS date), CAST(:before AS date))::timestamp AT TIME ZONE 'Asia/Shanghai'
+GROUP BY day
+ORDER BY day DESC
+LIMIT :limit
+
+-- name: earnings_by_line
+-- What is in no statement yet first, then one statement after the other, the newest first; within each the newest share
+-- first. `place` is the statement, or more than any statement.
+SELECT e.place, e.id, o.order_no, l.line_no, o.paid_at, o.matures_at, stores.slug AS store_slug,
+       stores.title AS store_title, p.title AS product_title, v.sku, l.quantity, l.paid, e.position, e.amount, e.outcome,
+       CASE WHEN r.state = 'paid' THEN 'paid' WHEN r.state IS NOT NULL THEN 'in_statement'
+            WHEN o.matures_at <= :now THEN 'available' ELSE 'pending' END AS state
+FROM (
+    (
+        SELECT 9223372036854775807 AS place, id, branch_id, line_id, position, amount, outcome, NULL::bigint AS run_id
+        FROM commissions
+        WHERE distributor_id = :distributor_id AND statement_id IS NULL
+          AND (9223372036854775807, id) < (CAST(:place AS bigint), CAST(:id AS bigint))
+        ORDER BY id DESC
+        LIMIT :limit
+    )
+    UNION ALL
+    (
+        SELECT s.id, c.id, c.branch_id, c.line_id, c.position, c.amount, c.outcome, s.run_id
+        FROM statements s
+        CROSS JOIN LATERAL (
+            SELECT c.id, c.branch_id, c.line_id, c.position, c.amount, c.outcome
+            FROM commissions c
+            WHERE c.distributor_id = s.distributor_id AND c.statement_id = s.id
+              AND (s.id, c.id) < (CAST(:place AS bigint), CAST(:id AS bigint))
+            ORDER BY c.id DESC
+            LIMIT :limit
+        ) AS c
+        WHERE s.distributor_id = :distributor_id
+        ORDER BY s.id DESC, c.id DESC
+        LIMIT :limit
+    )
+    ORDER BY place DESC, id DESC
+    LIMIT :limit
+) AS e
+JOIN order_lines l ON l.branch_id = e.branch_id AND l.id = e.line_id
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+JOIN stores ON stores.id = o.store_id
+JOIN products p ON p.id = l.product_id
+JOIN variants v ON v.id = l.variant_id
+LEFT JOIN settlement_runs r ON r.id = e.run_id
+ORDER BY e.place DESC, e.id DESC

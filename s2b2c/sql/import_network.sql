@@ -51,11 +51,14 @@ WHERE above.rank > t.rank
 
 -- name: then_collect
 CREATE TEMP TABLE final ON COMMIT DROP AS
-SELECT coalesce(d.id, nextval('distributors_id_seq')) AS id, d.id IS NULL AS is_new, s.code, s.name, t.id AS tier_id,
-       s.parent_code, s.region, s.joined_on, s.state
-FROM (SELECT * FROM staging ORDER BY line) AS s
-JOIN tiers t ON t.code = s.tier
-LEFT JOIN distributors d ON d.code = s.code
+(
+    SELECT coalesce(d.id, nextval('distributors_id_seq')) AS id, d.id IS NULL AS is_new, s.code, s.name,
+           t.id AS tier_id, s.parent_code, s.region, s.joined_on, s.state
+    FROM staging s
+    JOIN tiers t ON t.code = s.tier
+    LEFT JOIN distributors d ON d.code = s.code
+    ORDER BY s.line
+)
 UNION ALL
 SELECT d.id, false, d.code, d.name, d.tier_id, p.code, d.region, d.joined_on, d.state
 FROM distributors d LEFT JOIN distributors p ON p.id = d.parent_id

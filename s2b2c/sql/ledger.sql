@@ -33,6 +33,7 @@ JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
 JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
 GROUP BY o.branch_id, o.id
 HAVING sum(l.paid) > 0
+ORDER BY o.id
 
 -- name: post_completions
 -- The split of each order: escrow -> brands, distributors and revenue; a negative platform part is paid in by revenue.
@@ -68,3 +69,4 @@ INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id
 SELECT branch_id, 'order', order_id, code, debit_account_id, credit_account_id, amount, completed_at
 FROM part
 WHERE amount > 0
+ORDER BY order_id, code, credit_account_id

@@ -88,6 +88,9 @@ async def test_output_by_store_in_full(api: Api) -> None:
                                 "output": {"amount": 11599, "currency": "CNY"},
                                 "orders": 2,
                                 "units": 4,
+                                "shareBps": 10000,
+                                "outputBefore": {"amount": 999, "currency": "CNY"},
+                                "growthBps": 106106,
                             },
                         }
                     ],
@@ -159,6 +162,117 @@ async def test_pages_stay_right_while_output_comes_in(api: Api) -> None:
         ("b", 100),
         ("d", 100),
     ]
+
+
+SHARES = """query($region: String, $tier: ID, $sort: StoreSort! = OUTPUT) { brand {
+  stores(from: "2026-09-01", to: "2026-10-01", region: $region, tier: $tier, sort: $sort) {
+    edges { node { store { slug } output { amount } shareBps outputBefore { amount } growthBps } } } } }"""
+
+
+def _shares(answer: Any) -> list[tuple[str, int, int | None, int, int | None]]:
+    nodes = [edge["node"] for edge in answer["data"]["brand"]["stores"]["edges"]]
+    return [
+        (it["store"]["slug"], it["output"]["amount"], it["shareBps"], it["outputBefore"]["amount"], it["growthBps"])
+        for it in nodes
+    ]
+
+
+async def test_shares_and_growth_are_floored(api: Api) -> None:
+    """Of 300 in all; the store that sold nothing any more is there, at -100 %."""
+    brand = await _brand(api.db, "一")
+    august, september = date(2026, 8, 15), date(2026, 9, 15)
+    await _sold(api.db, brand, "a", (august, 300, 0), (september, 200, 0))
+    await _sold(api.db, brand, "b", (august, 0, 7), (september, 101, 0))
+    await _sold(api.db, brand, "c", (august, 70, 0))
+    await _sold(api.db, brand, "d", (september, 0, 1))
+    token = await api.token("brand", brand="一")
+    a, b = ("a", 200, 6666, 300, -3334), ("b", 101, 3366, -7, None)
+    c, d = ("c", 0, 0, 70, -10000), ("d", -1, -34, 0, None)
+    assert _shares(await api.ask(SHARES, token)) == [a, b, c, d]
+    assert _shares(await api.ask(SHARES, token, sort="TREND")) == [b, d, c, a]
+    assert _shares(await api.ask(SHARES, token, region="华北")) == []
+    async with api.db.write() as session:
+        tier = encode("tier", (await factories.a_tier(session, rank=1)).id)
+    assert _shares(await api.ask(SHARES, token, region="华东", tier=tier)) == [a, b, c, d]
+    assert _shares(await api.ask(SHARES, token, tier=encode("tier", 999))) == []
+    for wrong in ["", "garbage", encode("store", 1)]:
+        assert await api.code(SHARES, token, tier=wrong) == "BAD_ARGUMENT", wrong
+
+
+async def test_no_share_of_nothing(api: Api) -> None:
+    brand = await _brand(api.db, "一")
+    await _sold(api.db, brand, "a", (date(2026, 9, 15), 100, 0))
+    await _sold(api.db, brand, "b", (date(2026, 9, 15), 0, 100))
+    token = await api.token("brand", brand="一")
+    assert _shares(await api.ask(SHARES, token)) == [("a", 100, None, 0, None), ("b", -100, None, 0, None)]
+
+
+async def test_a_cursor_belongs_to_one_order(api: Api) -> None:
+    await _brand(api.db, "一")
+    token = await api.token("brand", brand="一")
+    query = """query($sort: StoreSort!, $after: String) { brand {
+      stores(from: "2026-09-01", to: "2026-10-01", sort: $sort, after: $after) { edges { cursor } } } }"""
+    orders = ["OUTPUT", "ORDERS", "UNITS", "TREND"]
+    for order in orders:
+        for other in orders:
+            answer = await api.ask(query, token, sort=order, after=encode(f"store-{other.lower()}", 1, 1))
+            assert ("errors" not in answer) == (order == other), (order, other)
+
+
+DATED = [
+    "stores(from: $from, to: $to) { edges { cursor } }",
+    "output(from: $from, to: $to, by: DAY) { edges { cursor } }",
+    "storesWithoutSales(from: $from, to: $to) { edges { cursor } }",
+]
+
+
+@pytest.mark.parametrize("field", DATED)
+async def test_periods_that_cannot_be_are_refused(api: Api, field: str) -> None:
+    await _brand(api.db, "一")
+    token = await api.token("brand", brand="一")
+    query = f"query($from: Date!, $to: Date!) {{ brand {{ {field} }} }}"
+
+    async def code(start: str, end: str) -> str | None:
+        answer = await api.ask(query, token, **{"from": start, "to": end})
+        return answer["errors"][0]["extensions"]["code"] if "errors" in answer else None
+
+    for start, end in [
+        ("2026-09-01", "2026-09-01"),
+        ("2026-09-02", "2026-09-01"),
+        ("1899-12-31", "1900-01-02"),
+        ("0001-01-01", "0001-01-02"),
+        ("2999-12-31", "3000-01-01"),
+        ("9999-12-30", "9999-12-31"),
+    ]:
+        assert await code(start, end) == "BAD_ARGUMENT", (start, end)
+    for start, end in [("1900-01-01", "1900-01-02"), ("2999-12-30", "2999-12-31"), ("2020-01-01", "2030-01-01")]:
+        assert await code(start, end) is None, (start, end)
+    too_long = "BAD_ARGUMENT" if field.startswith("output") else None
+    assert await code("2020-01-01", "2030-01-02") == too_long
+    assert await code("1900-01-01", "2999-12-31") == too_long
+
+
+async def test_output_in_pages(api: Api) -> None:
+    brand = await _brand(api.db, "一")
+    await _sold(api.db, brand, "a", (date(2026, 9, 2), 100, 0))
+    token = await api.token("brand", brand="一")
+    query = """query($by: Span!, $after: String) { brand {
+      output(from: "2026-09-01", to: "2026-09-04", by: $by, first: 2, after: $after) {
+        edges { node { start output { amount } } } pageInfo { hasNextPage hasPreviousPage endCursor } } } }"""
+    page = (await api.ask(query, token, by="DAY"))["data"]["brand"]["output"]
+    assert [(edge["node"]["start"], edge["node"]["output"]["amount"]) for edge in page["edges"]] == [
+        ("2026-09-01", 0),
+        ("2026-09-02", 100),
+    ]
+    cursor = page["pageInfo"]["endCursor"]
+    assert page["pageInfo"]["hasNextPage"]
+    page = (await api.ask(query, token, by="DAY", after=cursor))["data"]["brand"]["output"]
+    assert [edge["node"]["start"] for edge in page["edges"]] == ["2026-09-03"]
+    assert (page["pageInfo"]["hasNextPage"], page["pageInfo"]["hasPreviousPage"]) == (False, True)
+    assert await api.code(query, token, by="WEEK", after=cursor) == "BAD_ARGUMENT"
+    for ordinal, left in [(-(2**63 - 1), 2), (2**63 - 1, 0)]:  # nobody is given such a cursor
+        page = (await api.ask(query, token, by="DAY", after=encode("output-day", ordinal)))["data"]["brand"]["output"]
+        assert len(page["edges"]) == left
 
 
 async def test_an_empty_span_is_refused(api: Api) -> None:

@@ -68,7 +68,7 @@ async def test_the_storefront_in_full(api: Api) -> None:
                     "listings": {
                         "edges": [
                             {
-                                "cursor": encode("listing", 3),
+                                "cursor": encode("listing", 1, 3),
                                 "node": {
                                     "id": encode("listing", store.id, product.id),
                                     "price": {"amount": 12890, "currency": "CNY"},
@@ -103,7 +103,7 @@ async def test_the_storefront_in_full(api: Api) -> None:
                                 },
                             }
                         ],
-                        "pageInfo": {"hasNextPage": False, "endCursor": encode("listing", 3)},
+                        "pageInfo": {"hasNextPage": False, "endCursor": encode("listing", 1, 3)},
                     },
                 }
             }
@@ -172,8 +172,8 @@ async def test_the_owners_order_in_pages(api: Api) -> None:
     assert _page_info(first) == {
         "hasNextPage": True,
         "hasPreviousPage": False,
-        "startCursor": encode("listing", 10),
-        "endCursor": encode("listing", 20),
+        "startCursor": encode("listing", 1, 10),
+        "endCursor": encode("listing", 1, 20),
     }
     second = await api.ask(TITLES, slug=store.slug, after=_page_info(first)["endCursor"])
     assert _titles(second) == ["三", "四"]
@@ -182,8 +182,8 @@ async def test_the_owners_order_in_pages(api: Api) -> None:
     assert _page_info(third) == {
         "hasNextPage": False,
         "hasPreviousPage": True,
-        "startCursor": encode("listing", 50),
-        "endCursor": encode("listing", 50),
+        "startCursor": encode("listing", 1, 50),
+        "endCursor": encode("listing", 1, 50),
     }
     behind = await api.ask(TITLES, slug=store.slug, after=_page_info(third)["endCursor"])
     assert _titles(behind) == []
@@ -231,12 +231,13 @@ async def test_a_cursor_of_something_else_is_refused(api: Api) -> None:
         "垃圾",
         "====",
         "A" * 300,
-        "bGlzdGluZzox\n",
+        "bGlzdGluZzoxOjE=\n",
         encode("listing"),
-        encode("listing", 1, 2),
-        encode("listing", 2**63),
+        encode("listing", 1),
+        encode("listing", 1, 2, 3),
+        encode("listing", 1, 2**63),
         encode("store-output", 1, 2),
         encode("product", 1),
-        "bGlzdGluZzoxXzA=",  # listing:1_0
+        "bGlzdGluZzoxOjFfMA==",  # listing:1:1_0
     ]:
         assert await api.code(TITLES, slug=store.slug, after=cursor) == "BAD_ARGUMENT", cursor

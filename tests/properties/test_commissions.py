@@ -102,13 +102,14 @@ def by_hand(case: Case, line: Line) -> list[Share]:
     return shares
 
 
-async def _write(session: AsyncSession, case: Case) -> models.Order:
-    seller: models.Distributor | None = None
-    for state in reversed(case.states):
+async def a_world(session: AsyncSession, case: Case) -> tuple[models.Distributor, list[models.Variant]]:
+    """The seller with its upline, and the two variants, under the plan of the case."""
+    seller = await factories.a_distributor(session, state=case.states[-1])
+    for state in reversed(case.states[:-1]):
         seller = await factories.a_distributor(session, parent=seller, state=state)
     variants = [
         await factories.a_variant(
-            session, supply_price=supply, price=max(supply, 1), tier_costs=(), category=f"类{number}"
+            session, supply_price=supply, price=max(supply, 1), tier_costs=(supply,), category=f"类{number}"
         )
         for number, supply in enumerate(case.supply_prices)
     ]
@@ -122,6 +123,11 @@ async def _write(session: AsyncSession, case: Case) -> models.Order:
     }
     written = [{**scopes[rule.scope], "base": rule.base, "level_bps": rule.level_bps} for rule in case.rules]
     await factories.a_plan(session, *written, margin_floor_bps=case.floor_bps)
+    return seller, variants
+
+
+async def _write(session: AsyncSession, case: Case) -> models.Order:
+    seller, variants = await a_world(session, case)
     placed = [(variants[line.product], line.quantity, line.unit_price, line.discount) for line in case.lines]
     return await factories.an_order(session, await factories.a_store(session, seller), *placed)
 

@@ -25,7 +25,7 @@ class Option:
     value: str
 
 
-def _options(root: strawberry.Parent[Any]) -> list[Option]:
+def options(root: strawberry.Parent[Any]) -> list[Option]:
     return [Option(name=name, value=value) for name, value in root.options.items()]
 
 
@@ -33,5 +33,5 @@ def _options(root: strawberry.Parent[Any]) -> list[Option]:
 class Variant:
     id: strawberry.ID = id_of("variant")
     sku: str
-    options: list[Option] = strawberry.field(resolver=_options)
+    options: list[Option] = strawberry.field(resolver=options)
     in_stock: bool

@@ -39,10 +39,15 @@ def key_of(kind: str, text: str) -> int:
     return key
 
 
+def check_count(kind: str, items: Sequence[object]) -> None:
+    """Raises Refused(BadArgument)."""
+    if not 1 <= len(items) <= MAX_ITEMS:
+        raise Refused(BadArgument(f"Of a {kind} {len(items)} were sent, but one request takes 1 to {MAX_ITEMS}."))
+
+
 def keys_of(kind: str, texts: Sequence[str]) -> list[int]:
     """The keys behind 1 to MAX_ITEMS ids. Raises Refused(BadArgument)."""
-    if not 1 <= len(texts) <= MAX_ITEMS:
-        raise Refused(BadArgument(f"{len(texts)} of a {kind} were sent, but one request takes 1 to {MAX_ITEMS}."))
+    check_count(kind, texts)
     return [key_of(kind, text) for text in texts]
 
 

@@ -1,5 +1,6 @@
 """Stores and what they show."""
 
+from enum import Enum
 from typing import Any
 
 import strawberry
@@ -8,8 +9,14 @@ from s2b2c import models, stores
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.types.catalogue import Product, Variant
-from s2b2c.api.types.ids import encode, id_of
+from s2b2c.api.types.ids import encode, id_of, key_of
 from s2b2c.api.types.money import Int64, Money
+
+
+@strawberry.enum(description="What a store has come to.")
+class StoreState(Enum):
+    OPEN = "open"
+    CLOSED = "closed"
 
 
 @strawberry.type(description="A store (小店).")
@@ -20,13 +27,13 @@ class Store:
     region: str
 
 
-def _listing_id(root: strawberry.Parent[Any]) -> strawberry.ID:
+def listing_id(root: strawberry.Parent[Any]) -> strawberry.ID:
     return strawberry.ID(encode("listing", root.store_id, root.product_id))
 
 
 @strawberry.type(description="A product in a store (选品), at that store's price and in its owner's words.")
 class Listing:
-    id: strawberry.ID = strawberry.field(resolver=_listing_id)
+    id: strawberry.ID = strawberry.field(resolver=listing_id)
     price: Money
     pitch: str
     position: Int64
@@ -40,20 +47,21 @@ class Listing:
 
 @strawberry.type(description="An open store, as its customers see it.")
 class Storefront(Store):
-    @strawberry.field(graphql_type=Connection[Listing], description="In the order of the owner's choosing.")
+    @strawberry.field(graphql_type=Connection[Listing], description="Pinned ones first, then in the owner's order.")
     @staticmethod
     async def listings(
         root: strawberry.Parent[models.Store], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
     ) -> Connection[Any]:
-        page = Page("listing", first, after, key_length=1)
+        page = Page("listing", first, after, key_length=2)
         async with info.context.db.read() as session:
             rows = await stores.listings(session, root.id, after=page.after, limit=page.limit)
-        return page.connection(rows, lambda row: (row.position,))
+        return page.connection(rows, stores.shelf_key)
 
-
-@strawberry.type(description="What a store sold of one brand.")
-class StoreOutput:
-    store: Store
-    output: Money = strawberry.field(description="Paid minus refunded (产值).")
-    orders: Int64
-    units: Int64
+    @strawberry.field(
+        graphql_type=Listing | None, description="One product here; null when the store does not show it."
+    )
+    @staticmethod
+    async def product(root: strawberry.Parent[models.Store], info: Info, id: strawberry.ID) -> Any:  # noqa: A002
+        product_id = key_of("product", id)
+        async with info.context.db.read() as session:
+            return await stores.listing(session, root.id, product_id)

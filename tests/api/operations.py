@@ -22,6 +22,7 @@ async def check(
     """
     answer = await api.run(operation, token, **variables)
     sent = list(api.statements)
+    assert "errors" not in answer, answer
     file = FOLDER / f"{operation}{case and '.'}{case}.json"
     if "S2B2C_WRITE_ANSWERS" in os.environ:
         file.parent.mkdir(parents=True, exist_ok=True)

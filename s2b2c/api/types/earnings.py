@@ -1,0 +1,111 @@
+"""What a distributor earns, and what its branches sell."""
+
+from datetime import date, datetime
+from enum import Enum
+from typing import Annotated, Any
+
+import strawberry
+
+from s2b2c import commissions
+from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
+from s2b2c.api.context import Info
+from s2b2c.api.types.money import Int64, Money
+from s2b2c.api.types.network import DistributorName, DistributorState, Tier
+from s2b2c.api.types.settlements import CommissionOutcome
+from s2b2c.errors import BadArgument, Refused
+
+From = Annotated[date, strawberry.argument(name="from", description="The first day that counts, in Asia/Shanghai.")]
+To = Annotated[date, strawberry.argument(name="to", description="The first day that does not count.")]
+
+
+@strawberry.type(description="What you earned on the orders paid on one day.")
+class DayEarnings:
+    day: date
+    amount: Money
+    orders: Int64
+
+
+@strawberry.enum(description="How far a commission has come.")
+class EarningState(Enum):
+    PENDING = "pending"
+    AVAILABLE = "available"
+    IN_STATEMENT = "in_statement"
+    PAID = "paid"
+
+
+@strawberry.type(description="What one line of an order earns you.")
+class LineEarning:
+    order_no: str
+    line_no: Int64
+    paid_at: datetime
+    matures_at: datetime | None = strawberry.field(
+        description="When it becomes available; null until the order is completed."
+    )
+    store_slug: str = strawberry.field(description="Where it was bought.")
+    store_title: str
+    product_title: str
+    sku: str
+    quantity: Int64
+    paid: Money
+    position: Int64 = strawberry.field(description="0: you sold it. 1: a distributor right below you did, and so on.")
+    amount: Money
+    outcome: CommissionOutcome
+    state: EarningState
+
+
+@strawberry.type(description="Your commissions (佣金), each fen in exactly one place.")
+class Earnings:
+    pending: Money = strawberry.field(description="Of paid orders whose hold is not over.")
+    available: Money = strawberry.field(description="Matured, and in no statement yet.")
+    in_statement: Money = strawberry.field(description="In statements that are not paid out yet.")
+    paid: Money = strawberry.field(description="In statements that are paid out.")
+
+    @strawberry.field(
+        graphql_type=Connection[DayEarnings],
+        description="By the day on which the orders were paid, newest first, over at most 366 days; "
+        "days without anything to earn are left out.",
+    )
+    @staticmethod
+    async def by_day(
+        info: Info, start: From, end: To, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        check_days(start, end)
+        page = Page("earnings-day", first, after, key_length=1)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            rows = await commissions.earnings_by_day(
+                session, distributor_id, start=start, end=end, after=page.after, limit=page.limit
+            )
+        return page.connection(rows, lambda row: (row.day.toordinal(),))
+
+    @strawberry.field(
+        graphql_type=Connection[LineEarning],
+        description="Order by order, line by line: what is in no statement yet first, then the newest statement.",
+    )
+    @staticmethod
+    async def by_order(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
+        page = Page("earnings-line", first, after, key_length=2)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            rows = await commissions.earnings_by_line(
+                session, distributor_id, now=info.context.clock(), after=page.after, limit=page.limit
+            )
+        return page.connection(rows, lambda row: (row.place, row.id))
+
+
+def check_days(start: date, end: date) -> None:
+    """Raises Refused(BadArgument)."""
+    if not 1 <= (end - start).days <= 366:
+        raise Refused(BadArgument(f"From {start} to {end} are {(end - start).days} days; ask for 1 to 366."))
+    if start.year < 1900 or end.year > 2999:
+        raise Refused(BadArgument(f"{start} and {end} must lie in the years 1900 to 2999."))
+
+
+@strawberry.type(description="One of your direct downlines with everybody below it, in total.")
+class TeamBranch:
+    distributor: DistributorName
+    tier: Tier
+    state: DistributorState
+    members: Int64 = strawberry.field(description="Distributors in this branch, the direct downline with them.")
+    output: Money = strawberry.field(description="What they sold: paid minus refunded (产值).")
+    orders: Int64

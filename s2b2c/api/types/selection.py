@@ -1,0 +1,188 @@
+"""What a distributor may choose for its stores, what it has chosen, and what it would earn."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, ClassVar
+
+import strawberry
+
+from s2b2c import models, stores
+from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
+from s2b2c.api.context import Info
+from s2b2c.api.types import errors
+from s2b2c.api.types.catalogue import Option, Product, options
+from s2b2c.api.types.ids import encode, id_of
+from s2b2c.api.types.money import Int64, Money
+from s2b2c.api.types.stores import Store, StoreState, listing_id
+from s2b2c.errors import PriceOutOfBand, Refused
+
+
+@strawberry.type(description="A variant as you may sell it. Amounts are of one unit.")
+class OfferedVariant:
+    id: strawberry.ID = id_of("variant")
+    sku: str
+    options: list[Option] = strawberry.field(resolver=options)
+    in_stock: bool
+    cost: Money = strawberry.field(description="What it costs your tier (拿货价).")
+    lowest_price: Money = strawberry.field(description="You may not sell it for less (限价).")
+    highest_price: Money
+    suggested_price: Money
+    price: Money = strawberry.field(description="The price that is asked for it.")
+    earning: Money = strawberry.field(description="Your commission when a customer pays this price today (预计佣金).")
+
+
+@strawberry.enum(description="The order of what is on offer.")
+class CatalogueSort(Enum):
+    NEWEST = "newest"
+    PRICE_UP = "price up"
+    PRICE_DOWN = "price down"
+
+
+@strawberry.type(description="A product that you may choose for your stores (选品). Its prices fit every variant.")
+class CatalogueProduct(Product):
+    lowest_price: Money
+    highest_price: Money
+    suggested_price: Money = strawberry.field(description="The suggested price, as far as your band allows it.")
+    in_my_stores: Int64 = strawberry.field(description="How many of your stores list it.")
+
+    @strawberry.field(
+        graphql_type=list[OfferedVariant],
+        description="What you could sell, at the suggested price or at one of your own, and what you would earn.",
+    )
+    @staticmethod
+    async def variants(root: strawberry.Parent[Any], info: Info, price: Int64 | None = None) -> Any:
+        if price is not None and not root.lowest_price <= price <= root.highest_price:
+            raise Refused(
+                PriceOutOfBand("No store of yours may ask this price.", root.lowest_price, root.highest_price)
+            )
+        distributor_id = await info.context.distributor_id()
+        return await info.context.load.offers.load((distributor_id, root.id, price))
+
+
+def _is_shown(root: strawberry.Parent[Any]) -> bool:
+    return bool(root.product.state == "listed")
+
+
+@strawberry.type(description="A product in one of your stores (选品), as you see it.")
+class OwnListing:
+    is_type_of: ClassVar[Any] = classmethod(errors.done)
+
+    id: strawberry.ID = strawberry.field(resolver=listing_id)
+    price: Money
+    pitch: str
+    position: Int64
+    pinned: bool = strawberry.field(description="Shown before all that are not (置顶).")
+    listed_at: datetime
+    is_shown: bool = strawberry.field(resolver=_is_shown, description="False while the brand does not offer it.")
+    product: Product
+
+    @strawberry.field(
+        graphql_type=list[OfferedVariant], description="What is sold, and what you earn at the listing's price."
+    )
+    @staticmethod
+    async def variants(root: strawberry.Parent[Any], info: Info) -> Any:
+        distributor_id = await info.context.distributor_id()
+        return await info.context.load.offers.load((distributor_id, root.product_id, root.price))
+
+
+@strawberry.type(description="A store of yours.")
+class OwnStore(Store):
+    is_type_of: ClassVar[Any] = classmethod(errors.done)
+
+    state: StoreState
+
+    @strawberry.field(
+        graphql_type=Connection[OwnListing], description="Pinned ones first, then in the order of your choosing."
+    )
+    @staticmethod
+    async def listings(
+        root: strawberry.Parent[models.Store], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        page = Page("own-listing", first, after, key_length=2)
+        async with info.context.db.read() as session:
+            rows = await stores.own_listings(session, root.id, after=page.after, limit=page.limit)
+        return page.connection(rows, stores.shelf_key)
+
+
+@strawberry.input(description="A product to choose for a store.")
+class ProductChoice:
+    product: strawberry.ID
+    price: Int64 | None = strawberry.field(default=None, description="In fen; the suggested price when left out.")
+    pitch: str = strawberry.field(default="", description="Your own words.")
+
+
+@strawberry.input(description="What shall be different about a listing; what is left out stays.")
+class ListingChange:
+    product: strawberry.ID
+    price: Int64 | None = strawberry.field(default=None, description="In fen.")
+    pitch: str | None = None
+    pinned: bool | None = None
+
+
+def _removed_id(root: strawberry.Parent[int]) -> strawberry.ID:
+    return strawberry.ID(encode("product", root))
+
+
+@strawberry.type(description="A product that a store no longer shows.")
+class ListingRemoved:
+    is_type_of: ClassVar[Any] = classmethod(errors.done)
+
+    product: strawberry.ID = strawberry.field(resolver=_removed_id)
+
+
+SelectProductResult = Annotated[
+    OwnListing
+    | errors.NotFound
+    | errors.AlreadyTaken
+    | errors.NotSelectable
+    | errors.PriceOutOfBand
+    | errors.WrongState
+    | errors.BadArgument,
+    strawberry.union("SelectProductResult"),
+]
+UpdateListingResult = Annotated[
+    OwnListing
+    | errors.NotFound
+    | errors.NotSelectable
+    | errors.PriceOutOfBand
+    | errors.WrongState
+    | errors.BadArgument,
+    strawberry.union("UpdateListingResult"),
+]
+RemoveListingResult = Annotated[
+    ListingRemoved | errors.NotFound | errors.WrongState | errors.BadArgument,
+    strawberry.union("RemoveListingResult"),
+]
+
+
+@strawberry.type(description="What became of each choice, in the order of the request.")
+class ProductsSelected:
+    results: list[Any] = strawberry.field(graphql_type=list[SelectProductResult])
+
+
+@strawberry.type(description="What became of each change, in the order of the request.")
+class ListingsUpdated:
+    results: list[Any] = strawberry.field(graphql_type=list[UpdateListingResult])
+
+
+@strawberry.type(description="What became of each product, in the order of the request.")
+class ListingsRemoved:
+    results: list[Any] = strawberry.field(graphql_type=list[RemoveListingResult])
+
+
+SelectProductsResult = Annotated[
+    ProductsSelected | errors.NotFound | errors.WrongState | errors.BadArgument,
+    strawberry.union("SelectProductsResult"),
+]
+UpdateListingsResult = Annotated[
+    ListingsUpdated | errors.NotFound | errors.WrongState | errors.BadArgument,
+    strawberry.union("UpdateListingsResult"),
+]
+RemoveListingsResult = Annotated[
+    ListingsRemoved | errors.NotFound | errors.WrongState | errors.BadArgument,
+    strawberry.union("RemoveListingsResult"),
+]
+ReorderListingsResult = Annotated[
+    OwnStore | errors.NotFound | errors.WrongState | errors.BadArgument,
+    strawberry.union("ReorderListingsResult"),
+]

@@ -1,0 +1,123 @@
+"""The operations of distributors on the sample network."""
+
+from typing import Any
+
+import pytest
+
+from s2b2c.api.types.ids import encode
+from tests.api.client import Api
+from tests.api.operations import check
+
+CITY = "ZJ-HZ"
+SEPTEMBER = {"from": "2026-09-01", "to": "2026-10-01"}
+
+
+async def _as(api: Api, code: str = CITY) -> str:
+    return await api.token("distributor", distributor=code)
+
+
+async def test_me(sample: Api) -> None:
+    await check(sample, "partner/Me", await _as(sample), statements=3)
+
+
+@pytest.mark.parametrize(
+    ("case", "variables"),
+    [
+        ("newest", {}),
+        ("search", {"search": "猫粮 rx"}),
+        ("filtered", {"category": "猫粮", "tags": ["天然", "成猫"], "priceFrom": 10000, "priceTo": 20000}),
+        ("brand", {"brand": encode("brand", 2), "sort": "PRICE_DOWN"}),
+        ("cheapest", {"sort": "PRICE_UP"}),
+    ],
+)
+async def test_the_catalogue(sample: Api, case: str, variables: dict[str, Any]) -> None:
+    token = await _as(sample)
+    await check(sample, "partner/Catalogue", token, statements=3, case=case, first=2, **variables)
+    answer = await sample.run("partner/Catalogue", token, first=100, **variables)
+    assert "errors" not in answer
+    assert len(sample.statements) == 3
+
+
+async def test_one_product(sample: Api) -> None:
+    await check(sample, "partner/Product", await _as(sample), id=encode("product", 1), price=12000, statements=3)
+
+
+async def test_a_store_of_ones_own(sample: Api) -> None:
+    token = await _as(sample)
+    await check(sample, "partner/Store", token, slug="hangzhou", first=2, statements=4)
+    answer = await sample.run("partner/Store", token, slug="hangzhou", first=100)
+    assert len(answer["data"]["partner"]["store"]["listings"]["edges"]) > 20
+    assert len(sample.statements) == 4
+
+
+async def test_earnings(sample: Api) -> None:
+    token = await _as(sample)
+    await check(sample, "partner/Earnings", token, days=2, first=3, statements=4, **SEPTEMBER)
+    await sample.run("partner/Earnings", token, days=100, first=100, **SEPTEMBER)
+    assert len(sample.statements) == 4
+
+
+async def test_team(sample: Api) -> None:
+    token = await _as(sample, "ZJ")
+    await check(sample, "partner/Team", token, first=2, statements=2, **SEPTEMBER)
+    await sample.run("partner/Team", token, first=100, **SEPTEMBER)
+    assert len(sample.statements) == 2
+
+
+async def _offered(api: Api, token: str, count: int) -> list[str]:
+    """The ids of products that no store of this distributor shows."""
+    answer = await api.run("partner/Catalogue", token, first=100)
+    nodes = [edge["node"] for edge in answer["data"]["partner"]["catalogue"]["edges"]]
+    return [node["id"] for node in nodes if not node["inMyStores"]][:count]
+
+
+async def _shown(api: Api, token: str, count: int) -> list[str]:
+    answer = await api.run("partner/Store", token, slug="hangzhou", first=count)
+    return [edge["node"]["product"]["id"] for edge in answer["data"]["partner"]["store"]["listings"]["edges"]]
+
+
+async def test_choosing(own_sample: Api) -> None:
+    token = await _as(own_sample)
+    store = encode("store", 1)
+    one, *more = await _offered(own_sample, token, 4)
+    await check(
+        own_sample, "partner/SelectProduct", token, store=store, product={"product": one, "pitch": "试过"}, statements=3
+    )
+    wanted: list[dict[str, Any]] = [{"product": product} for product in (one, *more)]
+    wanted[1] |= {"price": 1}
+    await check(own_sample, "partner/SelectProducts", token, store=store, products=wanted, statements=3)
+
+
+async def test_changing(own_sample: Api) -> None:
+    token = await _as(own_sample)
+    store = encode("store", 1)
+    first, second, third = await _shown(own_sample, token, 3)
+    changed = {"product": third, "pinned": True, "pitch": "置顶"}
+    await check(own_sample, "partner/UpdateListing", token, store=store, listing=changed, statements=3)
+    changes = [{"product": first, "price": 1}, {"product": second, "pitch": ""}]
+    await check(own_sample, "partner/UpdateListings", token, store=store, listings=changes, statements=3)
+    await check(
+        own_sample,
+        "partner/ReorderListings",
+        token,
+        store=store,
+        products=[second],
+        behind=third,
+        first=3,
+        statements=4,
+    )
+
+
+async def test_removing(own_sample: Api) -> None:
+    token = await _as(own_sample)
+    store = encode("store", 1)
+    first, second = await _shown(own_sample, token, 2)
+    await check(own_sample, "partner/RemoveListing", token, store=store, product=first, statements=3)
+    await check(own_sample, "partner/RemoveListings", token, store=store, products=[first, second], statements=3)
+
+
+async def test_notices(own_sample: Api) -> None:
+    token = await _as(own_sample)
+    answer = await check(own_sample, "partner/Notices", token, statements=3)
+    (edge,) = answer["data"]["partner"]["notices"]["edges"]
+    await check(own_sample, "partner/MarkNoticesRead", token, ids=[edge["node"]["id"]], statements=2)

@@ -1,0 +1,167 @@
+"""Pages while rows come and go between them: what stays is seen exactly once, in order, and nothing is seen twice."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import delete, update
+
+from s2b2c import catalogue, models, stores
+from s2b2c.api.connections import Page
+from s2b2c.catalogue import Sort, Wanted
+from s2b2c.db import Database
+from tests import factories
+
+values = st.integers(1, 4)
+"""Few, so that there are ties."""
+
+
+class Change(NamedTuple):
+    """Between two pages: these come, and of those that are there the ones at these places (modulo their number) go."""
+
+    added: list[int]
+    removed: list[int]
+
+
+changes = st.builds(Change, st.lists(values, max_size=3), st.lists(st.integers(0, 50), max_size=3))
+
+Read = Callable[[Page], Awaitable[Sequence[Any]]]
+Write = Callable[[int], Awaitable[int]]
+Remove = Callable[[int], Awaitable[None]]
+Key = Callable[[Any], tuple[int, ...]]
+
+
+async def _walk(
+    read: Read,
+    add: Write,
+    remove: Remove,
+    *,
+    name: Callable[[Any], int],
+    key: Key,
+    key_length: int,
+    first: int,
+    start: list[int],
+    between: list[Change],
+) -> None:
+    """Add the rows, read page by page with a change after each, and check what was seen."""
+    there = {await add(value) for value in start}
+    stayed = set(there)
+    seen: list[int] = []
+    keys: list[tuple[int, ...]] = []
+    after = None
+    waiting = iter(between)
+    while True:
+        page = Page("walk", first, after, key_length=key_length)
+        rows = await read(page)
+        connection = page.connection(rows, key)
+        assert len(connection.edges) == min(first, len(rows))
+        seen += [name(edge.node) for edge in connection.edges]
+        keys += [key(edge.node) for edge in connection.edges]
+        if not connection.page_info.has_next_page:
+            break
+        after = connection.page_info.end_cursor
+        change = next(waiting, None)
+        if change is not None:
+            for place in change.removed:
+                if there:
+                    gone = sorted(there)[place % len(there)]
+                    await remove(gone)
+                    there.discard(gone)
+                    stayed.discard(gone)
+            there |= {await add(value) for value in change.added}
+    assert len(set(seen)) == len(seen)
+    assert stayed <= set(seen)
+    assert len(set(keys)) == len(keys)
+
+
+@given(first=st.integers(1, 4), start=st.lists(values, max_size=9), between=st.lists(changes, max_size=6))
+async def test_a_storefront(shared_db: Database, first: int, start: list[int], between: list[Change]) -> None:
+    """The value says whether a listing is pinned; it comes behind all others that ever were."""
+    async with shared_db.write() as session:
+        store = await factories.a_store(session)
+        positions = iter(range(1, 1000))
+
+        async def add(value: int) -> int:
+            variant = await factories.a_variant(session)
+            listing = await factories.a_listing(session, store, variant.product_id, position=next(positions))
+            listing.pinned = value == 1
+            await session.flush()
+            return variant.product_id
+
+        async def remove(product_id: int) -> None:
+            await session.execute(delete(models.Listing).where(models.Listing.product_id == product_id))
+
+        async def read(page: Page) -> Sequence[Any]:
+            rows = await stores.listings(session, store.id, after=page.after, limit=page.limit)
+            assert [*rows] == sorted(rows, key=stores.shelf_key)
+            return rows
+
+        await _walk(
+            read,
+            add,
+            remove,
+            name=lambda row: int(row.product_id),
+            key=stores.shelf_key,
+            key_length=2,
+            first=first,
+            start=start,
+            between=between,
+        )
+        await session.rollback()
+
+
+@given(
+    first=st.integers(1, 4),
+    start=st.lists(values, max_size=9),
+    between=st.lists(changes, max_size=6),
+    sort=st.sampled_from(["newest", "price up", "price down"]),
+)
+async def test_the_catalogue(
+    shared_db: Database, first: int, start: list[int], between: list[Change], sort: Sort
+) -> None:
+    """The value is the price; what goes is no longer on offer."""
+    async with shared_db.write() as session:
+        viewer = await factories.a_distributor(session)
+        brand = await factories.a_brand(session)
+
+        async def add(value: int) -> int:
+            variant = await factories.a_variant(
+                session, brand=brand, supply_price=1, price=10 * value, tier_costs=(10 * value,)
+            )
+            return variant.product_id
+
+        async def remove(product_id: int) -> None:
+            await session.execute(
+                update(models.Product).where(models.Product.id == product_id).values(state="delisted")
+            )
+
+        async def read(page: Page) -> Sequence[Any]:
+            rows = await catalogue.on_offer(
+                session, viewer.id, Wanted(brand_id=brand.id), sort=sort, after=page.after, limit=page.limit
+            )
+            assert [*rows] == _sorted(rows, sort)
+            return rows
+
+        await _walk(
+            read,
+            add,
+            remove,
+            name=lambda row: int(row.id),
+            key=lambda row: (row.id,) if sort == "newest" else (row.suggested_price, row.id),
+            key_length=1 if sort == "newest" else 2,
+            first=first,
+            start=start,
+            between=between,
+        )
+        await session.rollback()
+
+
+def _sorted(rows: Sequence[Any], sort: Sort) -> list[Any]:
+    match sort:
+        case "newest":
+            return sorted(rows, key=lambda row: -row.id)
+        case "price up":
+            return sorted(rows, key=lambda row: (row.suggested_price, row.id))
+        case "price down":
+            return sorted(rows, key=lambda row: (-row.suggested_price, -row.id))
