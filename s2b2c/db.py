@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from asyncpg.exceptions import LockNotAvailableError
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -152,7 +153,8 @@ class MigrationError(Exception):
 async def migrate(owner_url: str) -> None:
     """Create the app role and bring the schema to the newest revision, as the owner of the schema.
 
-    Raises MigrationError when the owner may not create the role or the extension, or the server is too old.
+    Raises MigrationError when the owner may not create the role or the extension, the server is too old, or somebody
+    holds a table for too long; then it can be run again.
     """
     engine = create_async_engine(owner_url, poolclass=NullPool)
     try:
@@ -161,7 +163,14 @@ async def migrate(owner_url: str) -> None:
             if version < 150000:
                 raise MigrationError(f"PostgreSQL 15 or newer is needed, this one is {version // 10000}.")
             await _prepare(connection)
-            await connection.run_sync(_upgrade)
+            try:
+                await connection.run_sync(_upgrade)
+            except DBAPIError as error:
+                if isinstance(error.driver_exception, LockNotAvailableError):
+                    raise MigrationError(
+                        "Somebody holds a table that must be changed: try again when no long transaction runs."
+                    ) from error
+                raise
     finally:
         await engine.dispose()
 
@@ -209,8 +218,8 @@ def _alembic() -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str = "head") -> None:
     config = _alembic()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
     connection.commit()

@@ -4,15 +4,17 @@ import importlib.util
 import os
 import re
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from s2b2c.db import APP_ROLE, Base, Database, MigrationError, check_current, migrate
+from s2b2c.db import APP_ROLE, Base, Database, MigrationError, _prepare, _upgrade, check_current, migrate
+from tests.databases import create_database, drop_database
 
 # What the app's role may do beside SELECT. `UPDATE (columns)` is all it may update of a table.
 PRIVILEGES = {
@@ -179,3 +181,88 @@ async def test_an_owner_that_may_not_make_the_role_is_told_the_statement(server_
 async def test_tier_costs_stand_in_order_above_supply(db: Database, supply: int, costs: str, *, fine: bool) -> None:
     async with db.read() as session:
         assert await session.scalar(text(f"SELECT costs_in_order({supply}, '{costs}')")) is fine
+
+
+async def _at(server_url: str, revision: str) -> AsyncIterator[str]:
+    """The URL, as the owner, of a database at an old revision, with one listing and one span of history in it."""
+    name = f"s2b2c_test_{os.getpid()}_old"
+    url = await create_database(server_url, name)
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with engine.connect() as connection:
+        await _prepare(connection)
+        await connection.run_sync(_upgrade, "0001")
+    await engine.dispose()
+    await _as_owner(
+        url,
+        "INSERT INTO tiers (code, rank, name, is_leader) VALUES ('city', 1, '市级', false)",
+        "INSERT INTO distributors (code, name, tier_id, ancestors, region, joined_on, state) "
+        "VALUES ('HZ', '杭州', 1, '{1}', '浙江', '2026-01-01', 'active')",
+        "INSERT INTO distributor_history (distributor_id, during, tier_id, state) "
+        "VALUES (1, '[2026-01-01,)', 1, 'active')",
+        "INSERT INTO stores (slug, distributor_id, title, region) VALUES ('hz', 1, '杭州', '浙江')",
+        "INSERT INTO brands (name) VALUES ('绒溪小厨')",
+        "INSERT INTO products (brand_id, code, title, category, tonalities, audiences, state) "
+        "VALUES (1, 'RX01', '猫粮', '猫粮', '{}', '{}', 'listed')",
+        "INSERT INTO listings (store_id, product_id, price, position, pitch) VALUES (1, 1, 4990, 1, '好')",
+    )
+    if revision != "0001":
+        engine = create_async_engine(url, poolclass=NullPool)
+        async with engine.connect() as connection:
+            await connection.run_sync(_upgrade, revision)
+        await engine.dispose()
+    yield url
+    await drop_database(server_url, name)
+
+
+@pytest.fixture
+async def first_version(server_url: str) -> AsyncIterator[str]:
+    async for url in _at(server_url, "0001"):
+        yield url
+
+
+@pytest.fixture
+async def before_indexes(server_url: str) -> AsyncIterator[str]:
+    async for url in _at(server_url, "0003"):
+        yield url
+
+
+async def test_the_data_of_the_first_version_comes_along(first_version: str) -> None:
+    await migrate(first_version)
+    await check_current(first_version)
+    assert await _as_owner(first_version, "SELECT price, pinned FROM listings") == [(4990, False)]
+    assert await _as_owner(first_version, "SELECT state, account_id, reason FROM distributor_history") == [
+        ("active", None, None)
+    ]
+
+
+async def test_a_table_that_somebody_holds_is_not_waited_for(first_version: str) -> None:
+    engine = create_async_engine(first_version, poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT * FROM listings"))
+        with pytest.raises(MigrationError, match="try again when no long transaction runs"):
+            await migrate(first_version)
+    await engine.dispose()
+    assert await _as_owner(first_version, "SELECT version_num FROM alembic_version") == [("0001",)]
+    await migrate(first_version)
+    await check_current(first_version)
+
+
+async def test_indexes_that_were_half_built_are_built_again(before_indexes: str, database_url: str) -> None:
+    same = "(1, 'order', 1, 'payment', {}, 9, 1, now())"
+    await _as_owner(
+        before_indexes,
+        "INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at) "
+        f"VALUES {same.format(1)}, {same.format(2)}",
+    )
+    engine = create_async_engine(before_indexes, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    async with engine.connect() as connection:
+        with pytest.raises(IntegrityError):  # what leaves an invalid index behind, without a superuser
+            await connection.execute(
+                text("CREATE UNIQUE INDEX CONCURRENTLY ix_transfers_debit_account_id_id ON transfers (code)")
+            )
+    await engine.dispose()
+    invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+    assert await _as_owner(before_indexes, invalid) == [(1,)]
+    await migrate(before_indexes)
+    assert await _as_owner(before_indexes, invalid) == [(0,)]
+    assert _dump(before_indexes) == _dump(database_url)
