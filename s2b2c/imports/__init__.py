@@ -29,6 +29,11 @@ _PROBLEMS = text(
     """
 )
 
+FOR_BULK = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '128MB', true)"
+)
+"""How an import works: what it sorts and joins stays in memory."""
+
 ORDERS_AT_ONCE = 20_000
 RAIL = "import"
 
@@ -85,8 +90,7 @@ async def import_file(
     report = Report()
     # Imports wait for one another: two of the same file would both find their rows missing.
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('s2b2c.imports'))"))
-    await session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
-    await session.execute(text("SET LOCAL work_mem = '128MB'"))
+    await session.execute(FOR_BULK)
     try:
         source = files.inspect(path)
         read = 0

@@ -42,7 +42,7 @@ newest AS MATERIALIZED (
         WITH ORDINALITY AS k (rate_bps, distributor_id, tier_id, state, ordinality)
     WHERE k.rate_bps IS NOT NULL AND k.distributor_id IS NOT NULL
 ), totalled AS (
-    SELECT placed.*, sum(CASE WHEN blocked THEN 0 ELSE uncapped END) OVER (PARTITION BY branch_id, line_id) AS total
+    SELECT placed.*, sum(CASE WHEN blocked THEN 0 ELSE uncapped END) OVER (PARTITION BY line_id, branch_id) AS total
     FROM placed
 ), share AS (
     SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps,
@@ -74,7 +74,7 @@ INSERT INTO commissions (branch_id, line_id, position, distributor_id, tier_id, 
 SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, uncapped_amount, amount,
        outcome
 FROM share
-ORDER BY line_id, position
+ORDER BY line_id, branch_id, position
 
 -- name: total_lines
 -- The commission total of each line, and what is left to the platform. Looked up line by line: these commissions were

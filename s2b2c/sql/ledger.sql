@@ -41,12 +41,14 @@ WITH batch AS (
     SELECT o.branch_id, o.id AS order_id, o.completed_at
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
     JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
+), of_brand AS MATERIALIZED (
+    SELECT branch_id, order_id, completed_at, l.brand_id, sum(l.supply) AS supply, sum(l.platform) AS platform
+    FROM batch JOIN order_lines l USING (branch_id, order_id)
+    GROUP BY branch_id, order_id, completed_at, l.brand_id
 ), part AS (
     SELECT branch_id, order_id, completed_at, 'supply' AS code,
-           CAST(:escrow AS bigint) AS debit_account_id, a.id AS credit_account_id, sum(l.supply) AS amount
-    FROM batch JOIN order_lines l USING (branch_id, order_id)
-    LEFT JOIN ledger_accounts a ON a.kind = 'brand_payable' AND a.brand_id = l.brand_id
-    GROUP BY branch_id, order_id, completed_at, a.id
+           CAST(:escrow AS bigint) AS debit_account_id, a.id AS credit_account_id, supply AS amount
+    FROM of_brand LEFT JOIN ledger_accounts a ON a.kind = 'brand_payable' AND a.brand_id = of_brand.brand_id
     UNION ALL
     SELECT l.branch_id, order_id, completed_at, 'commission', CAST(:escrow AS bigint), a.id, sum(c.amount)
     FROM batch JOIN order_lines l USING (branch_id, order_id)
@@ -58,11 +60,11 @@ WITH batch AS (
     LEFT JOIN ledger_accounts a ON a.kind = 'commission_payable' AND a.distributor_id = c.distributor_id
     GROUP BY l.branch_id, order_id, completed_at, a.id
     UNION ALL
-    SELECT branch_id, order_id, completed_at, CASE WHEN sum(l.platform) < 0 THEN 'subsidy' ELSE 'revenue' END,
-           CASE WHEN sum(l.platform) < 0 THEN CAST(:revenue AS bigint) ELSE CAST(:escrow AS bigint) END,
-           CASE WHEN sum(l.platform) < 0 THEN CAST(:escrow AS bigint) ELSE CAST(:revenue AS bigint) END,
-           abs(sum(l.platform))
-    FROM batch JOIN order_lines l USING (branch_id, order_id)
+    SELECT branch_id, order_id, completed_at, CASE WHEN sum(platform) < 0 THEN 'subsidy' ELSE 'revenue' END,
+           CASE WHEN sum(platform) < 0 THEN CAST(:revenue AS bigint) ELSE CAST(:escrow AS bigint) END,
+           CASE WHEN sum(platform) < 0 THEN CAST(:escrow AS bigint) ELSE CAST(:revenue AS bigint) END,
+           abs(sum(platform))
+    FROM of_brand
     GROUP BY branch_id, order_id, completed_at
 )
 INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.api.client import Api
 
+MOST_STATEMENTS = 4
 FOLDER = Path(__file__).parent / "answers"
 
 
@@ -28,5 +29,5 @@ async def check(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(answer, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     assert answer == json.loads(file.read_text(encoding="utf-8"))
-    assert len(sent) == statements, sent
+    assert len(sent) == statements <= MOST_STATEMENTS, sent
     return answer

@@ -90,6 +90,13 @@ async def test_what_it_was_told(sample: Api) -> None:
     await check(sample, "brand/Notices", token, case="en", language="EN", unreadOnly=True, first=1, statements=3)
 
 
+async def test_it_has_read_it(own_sample: Api) -> None:
+    token = await _token(own_sample)
+    answer = await own_sample.run("brand/Notices", token)
+    (edge,) = answer["data"]["brand"]["notices"]["edges"]
+    await check(own_sample, "brand/MarkNoticesRead", token, ids=[edge["node"]["id"]], statements=2)
+
+
 async def test_shares_and_sums_agree_with_one_another(sample: Api) -> None:
     """The stores of a month add up to the month, and to no more than the whole."""
     token = await _token(sample)

@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 from s2b2c import main_job, orders
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Base, Database, migrate
-from s2b2c.imports import ORDERS_AT_ONCE, RAIL
+from s2b2c.imports import FOR_BULK, ORDERS_AT_ONCE, RAIL
 from s2b2c.imports.kinds import KINDS
 from s2b2c.models import Commission, Transfer
 from tests.bench.server import SAMPLE, fresh_database, real_year, server, timed, told_progress
@@ -121,12 +121,14 @@ def _accrual(db: Database, events: Sequence[Event]) -> dict[str, Callable[[], Aw
     async def pay() -> None:
         for batch in batches:
             async with db.write() as session:
+                await session.execute(FOR_BULK)
                 await orders.pay(session, [(e.branch_id, e.order_id, e.paid_at) for e in batch], rail=RAIL)
 
     async def complete() -> None:
         for batch in batches:
             completions = [(e.branch_id, e.order_id, e.completed_at) for e in batch if e.completed_at]
             async with db.write() as session:
+                await session.execute(FOR_BULK)
                 await orders.complete(session, completions, hold_days=settings().hold_days)
 
     return {"payment": pay, "completion": complete}

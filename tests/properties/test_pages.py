@@ -1,17 +1,21 @@
 """Pages while rows come and go between them: what stays is seen exactly once, in order, and nothing is seen twice."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from s2b2c import catalogue, models, stores
+from s2b2c import catalogue, models, output, settlements, stores
 from s2b2c.api.connections import Page
 from s2b2c.catalogue import Sort, Wanted
 from s2b2c.db import Database
 from tests import factories
+
+DAY = date(2026, 9, 1)
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
 
 values = st.integers(1, 4)
 """Few, so that there are ties."""
@@ -35,7 +39,7 @@ Key = Callable[[Any], tuple[int, ...]]
 async def _walk(
     read: Read,
     add: Write,
-    remove: Remove,
+    remove: Remove | None,
     *,
     name: Callable[[Any], int],
     key: Key,
@@ -64,7 +68,7 @@ async def _walk(
         change = next(waiting, None)
         if change is not None:
             for place in change.removed:
-                if there:
+                if there and remove is not None:
                     gone = sorted(there)[place % len(there)]
                     await remove(gone)
                     there.discard(gone)
@@ -150,6 +154,82 @@ async def test_the_catalogue(
             name=lambda row: int(row.id),
             key=lambda row: (row.id,) if sort == "newest" else (row.suggested_price, row.id),
             key_length=1 if sort == "newest" else 2,
+            first=first,
+            start=start,
+            between=between,
+        )
+        await session.rollback()
+
+
+@given(first=st.integers(1, 4), start=st.lists(values, max_size=6), between=st.lists(changes, max_size=5))
+async def test_a_team(shared_db: Database, first: int, start: list[int], between: list[Change]) -> None:
+    """The value is the output of a branch; what goes was rejected after all."""
+    async with shared_db.write() as session:
+        top = await factories.a_distributor(session)
+
+        async def add(value: int) -> int:
+            child = await factories.a_distributor(session, parent=top)
+            sold = {"orders": 1, "units": 1, "paid": value, "refunded": 0}
+            session.add(models.DailySeller(branch_id=top.id, seller_id=child.id, day=DAY, **sold))
+            await session.flush()
+            return child.id
+
+        async def remove(child_id: int) -> None:
+            await session.execute(
+                update(models.Distributor).where(models.Distributor.id == child_id).values(state="rejected")
+            )
+
+        async def read(page: Page) -> Sequence[Any]:
+            rows = await output.by_branch(
+                session, top.id, start=DAY, end=DAY + timedelta(days=1), after=page.after, limit=page.limit
+            )
+            assert [*rows] == sorted(rows, key=lambda row: (-row.output, row.distributor.id))
+            return rows
+
+        await _walk(
+            read,
+            add,
+            remove,
+            name=lambda row: int(row.distributor.id),
+            key=lambda row: (row.output, row.distributor.id),
+            key_length=2,
+            first=first,
+            start=start,
+            between=between,
+        )
+        await session.rollback()
+
+
+@given(first=st.integers(1, 4), start=st.lists(values, max_size=6), between=st.lists(changes, max_size=5))
+async def test_the_statements_of_a_run(
+    shared_db: Database, first: int, start: list[int], between: list[Change]
+) -> None:
+    """The value is the gross; nothing ever goes."""
+    async with shared_db.write() as session:
+        run = models.SettlementRun(cutoff=NOW, state="draft")
+        session.add(run)
+        await session.flush()
+
+        async def add(value: int) -> int:
+            payee = await factories.a_distributor(session)
+            statement = models.Statement(run_id=run.id, distributor_id=payee.id, lines=1, gross=value)
+            session.add(statement)
+            await session.flush()
+            return statement.id
+
+        async def read(page: Page) -> Sequence[Any]:
+            wanted = settlements.StatementsPage(run.id, "distributor", page.after, page.limit)
+            (rows,) = await settlements.statements_of_runs(session, [wanted])
+            assert [*rows] == sorted(rows, key=lambda row: (-row.gross, row.id))
+            return rows
+
+        await _walk(
+            read,
+            add,
+            None,
+            name=lambda row: int(row.id),
+            key=lambda row: (row.gross, row.id),
+            key_length=2,
             first=first,
             start=start,
             between=between,
