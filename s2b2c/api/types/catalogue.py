@@ -5,6 +5,7 @@ from typing import Any
 import strawberry
 
 from s2b2c.api.types.brands import Brand
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
 
 
@@ -25,13 +26,13 @@ class Option:
     value: str
 
 
-def options(root: strawberry.Parent[Any]) -> list[Option]:
-    return [Option(name=name, value=value) for name, value in root.options.items()]
+def options(row: Any) -> list[Option]:
+    return [Option(name=name, value=value) for name, value in row.options.items()]
 
 
 @strawberry.type(description="A variant (SKU): what is bought.")
 class Variant:
     id: strawberry.ID = id_of("variant")
     sku: str
-    options: list[Option] = strawberry.field(resolver=options)
+    options: list[Option] = computed(options)
     in_stock: bool

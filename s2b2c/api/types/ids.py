@@ -4,8 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
 
-import strawberry
-
+from s2b2c.api.types.fields import computed
 from s2b2c.errors import BadArgument, Refused
 
 MAX_LENGTH = 200
@@ -53,8 +52,4 @@ def keys_of(kind: str, texts: Sequence[str]) -> list[int]:
 
 def id_of(kind: str) -> Any:
     """The field `id` of a row: opaque, and different for every kind of thing."""
-
-    def resolve(root: strawberry.Parent[Any]) -> strawberry.ID:
-        return strawberry.ID(encode(kind, root.id))
-
-    return strawberry.field(resolver=resolve)
+    return computed(lambda row: encode(kind, row.id))

@@ -4,6 +4,7 @@ from typing import NewType
 
 import strawberry
 
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import MAX_INT64
 
 Int64 = NewType("Int64", int)
@@ -21,17 +22,9 @@ INT64 = strawberry.scalar(
 )
 
 
-def _amount(root: strawberry.Parent[int]) -> Int64:
-    return Int64(root)
-
-
-def _currency() -> str:
-    return "CNY"
-
-
 @strawberry.type(description="An exact amount of money.")
 class Money:
     """In Python it is the amount itself: a resolver returns an int."""
 
-    amount: Int64 = strawberry.field(resolver=_amount, description="In fen (分): 4990 is 49.90 yuan.")
-    currency: str = strawberry.field(resolver=_currency, description="ISO 4217.")
+    amount: Int64 = computed(lambda amount: amount, description="In fen (分): 4990 is 49.90 yuan.")
+    currency: str = computed(lambda _: "CNY", description="ISO 4217.")

@@ -6,6 +6,7 @@ from enum import Enum
 import strawberry
 
 from s2b2c import models, notices
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
 
 
@@ -15,10 +16,6 @@ class Language(Enum):
     EN = "en"
 
 
-def _kind(root: strawberry.Parent[models.Notice]) -> str:
-    return root.kind.upper()
-
-
 def _text(root: strawberry.Parent[models.Notice], language: Language = Language.ZH) -> str:
     return notices.words(root.kind, root.facts, language.value)
 
@@ -26,7 +23,7 @@ def _text(root: strawberry.Parent[models.Notice], language: Language = Language.
 @strawberry.type(description="One thing that somebody is told.")
 class Notice:
     id: strawberry.ID = id_of("notice")
-    kind: str = strawberry.field(resolver=_kind, description="Stable, for programs, like LISTING_CLAMPED.")
+    kind: str = computed(lambda row: row.kind.upper(), description="Stable, for programs, like LISTING_CLAMPED.")
     text: str = strawberry.field(resolver=_text, description="What it says.")
     created_at: datetime
     read_at: datetime | None

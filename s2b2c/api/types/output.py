@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.stores import Store
 
@@ -25,12 +26,12 @@ class Span(Enum):
     MONTH = "month"
 
 
-def _share(root: strawberry.Parent[Any]) -> Int64 | None:
-    return Int64(10_000 * root.output // root.total) if root.total > 0 else None
+def _share(row: Any) -> int | None:
+    return 10_000 * row.output // row.total if row.total > 0 else None
 
 
-def _growth(root: strawberry.Parent[Any]) -> Int64 | None:
-    return Int64(10_000 * root.trend // root.output_before) if root.output_before > 0 else None
+def _growth(row: Any) -> int | None:
+    return 10_000 * row.trend // row.output_before if row.output_before > 0 else None
 
 
 @strawberry.type(description="What a store sold of one brand in a period.")
@@ -39,14 +40,14 @@ class StoreOutput:
     output: Money = strawberry.field(description="Paid minus refunded (产值); below 0 where refunds outweigh sales.")
     orders: Int64
     units: Int64
-    share_bps: Int64 | None = strawberry.field(
-        resolver=_share,
+    share_bps: Int64 | None = computed(
+        _share,
         description="Its share of the brand's output in all stores, in basis points, floored: a negative output has a "
         "negative share, and all together are at most 10000. Null when the whole is not above 0.",
     )
     output_before: Money = strawberry.field(description="Its output in the equally long period right before.")
-    growth_bps: Int64 | None = strawberry.field(
-        resolver=_growth,
+    growth_bps: Int64 | None = computed(
+        _growth,
         description="Output against outputBefore, in basis points, floored. Null when there was none above 0.",
     )
 

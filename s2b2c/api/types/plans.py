@@ -9,6 +9,7 @@ import strawberry
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.types.brands import Brand
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64
 from s2b2c.api.types.settlements import CommissionBase, CommissionScheme
@@ -31,20 +32,20 @@ class RuleScope(Enum):
     EVERYTHING = "everything"
 
 
-def _scope(root: strawberry.Parent[Any]) -> RuleScope:
-    if root.variant_id is not None:
+def _scope(row: Any) -> RuleScope:
+    if row.variant_id is not None:
         return RuleScope.VARIANT
-    if root.product_id is not None:
+    if row.product_id is not None:
         return RuleScope.PRODUCT
-    if root.category is not None:
+    if row.category is not None:
         return RuleScope.CATEGORY
-    return RuleScope.EVERYTHING if root.brand_id is None else RuleScope.BRAND
+    return RuleScope.EVERYTHING if row.brand_id is None else RuleScope.BRAND
 
 
 @strawberry.type(description="What one scope pays.")
 class Rule:
     id: strawberry.ID = id_of("rule")
-    scope: RuleScope = strawberry.field(resolver=_scope)
+    scope: RuleScope = computed(_scope)
     brand: Brand | None = strawberry.field(description="Of a rule for a brand, or the brand of its product or variant.")
     category: str | None
     product: str | None = strawberry.field(description="The title of its product, or of the product of its variant.")

@@ -11,6 +11,7 @@ from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.types import errors
 from s2b2c.api.types.catalogue import Option, Product, options
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.stores import Store, StoreState, listing_id
@@ -21,7 +22,7 @@ from s2b2c.errors import PriceOutOfBand, Refused
 class OfferedVariant:
     id: strawberry.ID = id_of("variant")
     sku: str
-    options: list[Option] = strawberry.field(resolver=options)
+    options: list[Option] = computed(options)
     in_stock: bool
     cost: Money = strawberry.field(description="What it costs your tier (拿货价).")
     lowest_price: Money = strawberry.field(description="You may not sell it for less (限价).")
@@ -59,21 +60,19 @@ class CatalogueProduct(Product):
         return await info.context.load.offers.load((distributor_id, root.id, price))
 
 
-def _is_shown(root: strawberry.Parent[Any]) -> bool:
-    return bool(root.product.state == "listed")
-
-
 @strawberry.type(description="A product in one of your stores (选品), as you see it.")
 class OwnListing:
     is_type_of: ClassVar[Any] = classmethod(errors.done)
 
-    id: strawberry.ID = strawberry.field(resolver=listing_id)
+    id: strawberry.ID = computed(listing_id)
     price: Money
     pitch: str
     position: Int64
     pinned: bool = strawberry.field(description="Shown before all that are not (置顶).")
     listed_at: datetime
-    is_shown: bool = strawberry.field(resolver=_is_shown, description="False while the brand does not offer it.")
+    is_shown: bool = computed(
+        lambda row: row.product.state == "listed", description="False while the brand does not offer it."
+    )
     product: Product
 
     @strawberry.field(
@@ -119,15 +118,11 @@ class ListingChange:
     pinned: bool | None = None
 
 
-def _removed_id(root: strawberry.Parent[int]) -> strawberry.ID:
-    return strawberry.ID(encode("product", root))
-
-
 @strawberry.type(description="A product that a store no longer shows.")
 class ListingRemoved:
     is_type_of: ClassVar[Any] = classmethod(errors.done)
 
-    product: strawberry.ID = strawberry.field(resolver=_removed_id)
+    product: strawberry.ID = computed(lambda product_id: encode("product", product_id))
 
 
 SelectProductResult = Annotated[

@@ -9,6 +9,7 @@ import strawberry
 from s2b2c import settlements
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.stores import Store
@@ -93,7 +94,7 @@ async def _lines(statement: Any, info: Info, first: int, after: str | None) -> C
 class Statement:
     id: strawberry.ID = id_of("statement")
     run: SettlementRun
-    line_count: Int64 = strawberry.field(resolver=lambda root: root.lines)
+    line_count: Int64 = computed(lambda row: row.lines)
     gross: Money = strawberry.field(description="The sum of its lines.")
 
     @strawberry.field(graphql_type=Connection[StatementLine], description="What makes it up, in order of recording.")
@@ -106,14 +107,14 @@ class Statement:
 
 @strawberry.type(description="Whom a statement is for.")
 class Payee:
-    kind: PayeeKind = strawberry.field(resolver=lambda root: root.payee)
+    kind: PayeeKind = computed(lambda row: row.payee)
     code: str = strawberry.field(description="Of a brand it is its name.")
     name: str
 
 
 @strawberry.type(description="What one payee gets for one period (结算单), with whom it is for.")
 class FullStatement(Statement):
-    payee: Payee = strawberry.field(resolver=lambda root: root)
+    payee: Payee = computed(lambda row: row)
 
     @strawberry.field(
         graphql_type=Connection[FullStatementLine], description="What makes it up, in order of recording."

@@ -9,6 +9,7 @@ from s2b2c import models, stores
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.types.catalogue import Product, Variant
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of, key_of
 from s2b2c.api.types.money import Int64, Money
 
@@ -27,13 +28,13 @@ class Store:
     region: str
 
 
-def listing_id(root: strawberry.Parent[Any]) -> strawberry.ID:
-    return strawberry.ID(encode("listing", root.store_id, root.product_id))
+def listing_id(row: Any) -> str:
+    return encode("listing", row.store_id, row.product_id)
 
 
 @strawberry.type(description="A product in a store (选品), at that store's price and in its owner's words.")
 class Listing:
-    id: strawberry.ID = strawberry.field(resolver=listing_id)
+    id: strawberry.ID = computed(listing_id)
     price: Money
     pitch: str
     position: Int64

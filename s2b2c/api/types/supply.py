@@ -39,10 +39,6 @@ class SupplyVariant(Variant):
     )
 
 
-def _state(root: strawberry.Parent[Any]) -> ProductState:
-    return ProductState(root.state)
-
-
 @strawberry.type(description="A product (SPU) as its brand sees it.")
 class SupplyProduct:
     id: strawberry.ID = id_of("product")
@@ -52,7 +48,7 @@ class SupplyProduct:
     tonalities: list[str] = strawberry.field(description="调性")
     audiences: list[str] = strawberry.field(description="人群")
     image_url: str | None
-    state: ProductState = strawberry.field(resolver=_state)
+    state: ProductState
     listed_in: Int64 = strawberry.field(description="How many open stores list it (选品).")
 
     @strawberry.field(graphql_type=list[SupplyVariant], description="In the order they were made.")
