@@ -1,38 +1,18 @@
 """The door of brands: a brand's own figures, never another's."""
 
-from datetime import date, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
 
 from s2b2c import catalogue, output, settlements
-from s2b2c.accounts import Viewer
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.notices import Told
+from s2b2c.api.periods import TEN_YEARS, From, To, check_period
 from s2b2c.api.statements import Statements
 from s2b2c.api.types.ids import key_of
 from s2b2c.api.types.output import PeriodOutput, Span, StoreOutput, StoreSort, StoreWithoutSales
 from s2b2c.api.types.supply import Payable, ProductState, SupplyProduct
-from s2b2c.errors import BadArgument, Refused
-
-From = Annotated[date, strawberry.argument(name="from", description="The first day that counts, in Asia/Shanghai.")]
-To = Annotated[date, strawberry.argument(name="to", description="The first day that does not count.")]
-
-_TEN_YEARS = timedelta(days=3653)
-
-
-def _brand_id(viewer: Viewer) -> int:
-    assert viewer.brand_id is not None, "a brand's account has a brand"
-    return viewer.brand_id
-
-
-def _check_period(start: date, end: date) -> None:
-    """Raises Refused(BadArgument). The database takes the ends of the calendar for infinity, so they are no dates."""
-    if start >= end:
-        raise Refused(BadArgument(f"from ({start}) must be before to ({end}), the first day that does not count."))
-    if start.year < 1900 or end.year > 2999:
-        raise Refused(BadArgument(f"from ({start}) and to ({end}) must lie in the years 1900 to 2999."))
 
 
 @strawberry.type(description="What a brand sees of its own.")
@@ -45,7 +25,6 @@ class BrandQuery(Told, Statements):
     )
     @staticmethod
     async def products(
-        root: strawberry.Parent[Viewer],
         info: Info,
         search: str | None = None,
         state: ProductState | None = None,
@@ -53,10 +32,11 @@ class BrandQuery(Told, Statements):
         after: str | None = None,
     ) -> Connection[Any]:
         page = Page("supply", first, after, key_length=1)
+        brand_id = await info.context.brand_id()
         async with info.context.db.read() as session:
             rows = await catalogue.products_of_brand(
                 session,
-                _brand_id(root),
+                brand_id,
                 search=search,
                 state=None if state is None else state.value,
                 after=page.after,
@@ -72,7 +52,6 @@ class BrandQuery(Told, Statements):
     )
     @staticmethod
     async def stores(
-        root: strawberry.Parent[Viewer],
         info: Info,
         start: From,
         end: To,
@@ -82,12 +61,13 @@ class BrandQuery(Told, Statements):
         first: int = DEFAULT_FIRST,
         after: str | None = None,
     ) -> Connection[Any]:
-        _check_period(start, end)
+        check_period(start, end)
         page = Page(f"store-{sort.value}", first, after, key_length=2)
+        brand_id = await info.context.brand_id()
         async with info.context.db.read() as session:
             rows = await output.by_store(
                 session,
-                _brand_id(root),
+                brand_id,
                 start=start,
                 end=end,
                 region=region,
@@ -105,7 +85,6 @@ class BrandQuery(Told, Statements):
     )
     @staticmethod
     async def output(
-        root: strawberry.Parent[Viewer],
         info: Info,
         start: From,
         end: To,
@@ -113,13 +92,12 @@ class BrandQuery(Told, Statements):
         first: int = DEFAULT_FIRST,
         after: str | None = None,
     ) -> Connection[Any]:
-        _check_period(start, end)
-        if end - start > _TEN_YEARS:
-            raise Refused(BadArgument(f"From {start} to {end} is more than ten years; ask for less at once."))
+        check_period(start, end, most_days=TEN_YEARS)
         page = Page(f"output-{by.value}", first, after, key_length=1)
+        brand_id = await info.context.brand_id()
         async with info.context.db.read() as session:
             rows = await output.by_period(
-                session, _brand_id(root), start=start, end=end, by=by.value, after=page.after, limit=page.limit
+                session, brand_id, start=start, end=end, by=by.value, after=page.after, limit=page.limit
             )
         return page.connection(rows, lambda row: (row.start.toordinal(),))
 
@@ -130,23 +108,24 @@ class BrandQuery(Told, Statements):
     )
     @staticmethod
     async def stores_without_sales(
-        root: strawberry.Parent[Viewer],
         info: Info,
         start: From,
         end: To,
         first: int = DEFAULT_FIRST,
         after: str | None = None,
     ) -> Connection[Any]:
-        _check_period(start, end)
+        check_period(start, end)
         page = Page("store-without-sales", first, after, key_length=1)
+        brand_id = await info.context.brand_id()
         async with info.context.db.read() as session:
             rows = await output.stores_without_sales(
-                session, _brand_id(root), start=start, end=end, after=page.after, limit=page.limit
+                session, brand_id, start=start, end=end, after=page.after, limit=page.limit
             )
         return page.connection(rows, lambda row: (row.store.id,))
 
     @strawberry.field(graphql_type=Payable, description="What the platform owes you.")
     @staticmethod
-    async def payable(root: strawberry.Parent[Viewer], info: Info) -> Any:
+    async def payable(info: Info) -> Any:
+        brand_id = await info.context.brand_id()
         async with info.context.db.read() as session:
-            return await settlements.payable(session, _brand_id(root))
+            return await settlements.payable(session, brand_id)

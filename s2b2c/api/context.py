@@ -38,6 +38,12 @@ class Context(BaseContext):
             raise Refused(Forbidden("Your application is not approved: until then you see yourself and your notices."))
         return viewer.distributor_id
 
+    async def brand_id(self) -> int:
+        """The brand that is asking, behind the door of brands."""
+        viewer = await self.viewer()
+        assert viewer.brand_id is not None, "a brand's account has a brand"
+        return viewer.brand_id
+
     async def _find_viewer(self) -> Viewer:
         scheme, _, token = (self._authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:

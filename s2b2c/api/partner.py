@@ -10,8 +10,9 @@ from s2b2c.api.access import PartnerDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.notices import Told
+from s2b2c.api.periods import YEAR, From, To, check_period
 from s2b2c.api.statements import Statements
-from s2b2c.api.types.earnings import Earnings, From, TeamBranch, To, check_days
+from s2b2c.api.types.earnings import Earnings, TeamBranch
 from s2b2c.api.types.ids import check_count, key_of, keys_of
 from s2b2c.api.types.money import Int64
 from s2b2c.api.types.network import Distributor
@@ -122,7 +123,7 @@ class PartnerQuery(Told, Statements):
     async def team(
         info: Info, start: From, end: To, first: int = DEFAULT_FIRST, after: str | None = None
     ) -> Connection[Any]:
-        check_days(start, end)
+        check_period(start, end, most_days=YEAR)
         page = Page("team", first, after, key_length=2)
         distributor_id = await info.context.distributor_id()
         async with info.context.db.read() as session:

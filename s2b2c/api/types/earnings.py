@@ -2,20 +2,17 @@
 
 from datetime import date, datetime
 from enum import Enum
-from typing import Annotated, Any
+from typing import Any
 
 import strawberry
 
 from s2b2c import commissions
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
+from s2b2c.api.periods import YEAR, From, To, check_period
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.network import DistributorName, DistributorState, Tier
 from s2b2c.api.types.settlements import CommissionOutcome
-from s2b2c.errors import BadArgument, Refused
-
-From = Annotated[date, strawberry.argument(name="from", description="The first day that counts, in Asia/Shanghai.")]
-To = Annotated[date, strawberry.argument(name="to", description="The first day that does not count.")]
 
 
 @strawberry.type(description="What you earned on the orders paid on one day.")
@@ -69,7 +66,7 @@ class Earnings:
     async def by_day(
         info: Info, start: From, end: To, first: int = DEFAULT_FIRST, after: str | None = None
     ) -> Connection[Any]:
-        check_days(start, end)
+        check_period(start, end, most_days=YEAR)
         page = Page("earnings-day", first, after, key_length=1)
         distributor_id = await info.context.distributor_id()
         async with info.context.db.read() as session:
@@ -91,14 +88,6 @@ class Earnings:
                 session, distributor_id, now=info.context.clock(), after=page.after, limit=page.limit
             )
         return page.connection(rows, lambda row: (row.place, row.id))
-
-
-def check_days(start: date, end: date) -> None:
-    """Raises Refused(BadArgument)."""
-    if not 1 <= (end - start).days <= 366:
-        raise Refused(BadArgument(f"From {start} to {end} are {(end - start).days} days; ask for 1 to 366."))
-    if start.year < 1900 or end.year > 2999:
-        raise Refused(BadArgument(f"{start} and {end} must lie in the years 1900 to 2999."))
 
 
 @strawberry.type(description="One of your direct downlines with everybody below it, in total.")
