@@ -14,56 +14,48 @@ class Refusal:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
 class BadArgument(Refusal):
     """A value that can never be right, whoever asks and whenever."""
 
     code = "BAD_ARGUMENT"
 
 
-@dataclass(frozen=True, slots=True)
 class Unauthenticated(Refusal):
     """Nobody is known to be asking: no token, or one that is expired or not ours."""
 
     code = "UNAUTHENTICATED"
 
 
-@dataclass(frozen=True, slots=True)
 class Forbidden(Refusal):
     """Somebody we know, at a door that is not theirs."""
 
     code = "FORBIDDEN"
 
 
-@dataclass(frozen=True, slots=True)
 class PeriodOpen(Refusal):
     """A period that is not over, or orders of it that are not in the daily totals yet."""
 
     code = "PERIOD_OPEN"
 
 
-@dataclass(frozen=True, slots=True)
 class NotFound(Refusal):
     """What was named is not there, or is nobody's business of who asks."""
 
     code = "NOT_FOUND"
 
 
-@dataclass(frozen=True, slots=True)
 class WrongState(Refusal):
     """It is there, but what it has come to does not allow this."""
 
     code = "WRONG_STATE"
 
 
-@dataclass(frozen=True, slots=True)
 class AlreadyTaken(Refusal):
     """There is one already."""
 
     code = "ALREADY_TAKEN"
 
 
-@dataclass(frozen=True, slots=True)
 class NotSelectable(Refusal):
     """No store of this owner can show the product: not on offer, no cost for the tier, or no price that fits."""
 
@@ -80,7 +72,6 @@ class PriceOutOfBand(Refusal):
     highest_price: int
 
 
-@dataclass(frozen=True, slots=True)
 class MakesCycle(Refusal):
     """A distributor would stand above itself."""
 
