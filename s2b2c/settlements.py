@@ -295,22 +295,25 @@ async def lines(session: AsyncSession, pages: Sequence[LinesPage]) -> list[Seque
         .render_derived()
     )
     limit = max(it.limit for it in pages)
-    earned = (
+    # OFFSET 0: first what is in the statement, then its first ids; else the planner may walk all ids there are.
+    of_distributor = (
         select(Commission)
         .where(Commission.distributor_id == asked.c.distributor_id, Commission.statement_id == asked.c.statement_id)
         .where(Commission.id > asked.c.after)
-        .order_by(Commission.id)
-        .limit(limit)
-        .lateral("earned")
+        .correlate(asked)
+        .offset(0)
+        .subquery()
     )
-    owed = (
+    of_brand = (
         select(OrderLine)
         .where(asked.c.distributor_id.is_(None), OrderLine.statement_id == asked.c.statement_id)
         .where(OrderLine.id > asked.c.after)
-        .order_by(OrderLine.id)
-        .limit(limit)
-        .lateral("owed")
+        .correlate(asked)
+        .offset(0)
+        .subquery()
     )
+    earned = select(of_distributor).order_by(of_distributor.c.id).limit(limit).lateral("earned")
+    owed = select(of_brand).order_by(of_brand.c.id).limit(limit).lateral("owed")
     part = union_all(
         select(asked.c.n, earned.c.id, earned.c.branch_id, earned.c.line_id, earned.c.amount)
         .add_columns(*(earned.c[name] for name in _WHY))

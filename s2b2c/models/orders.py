@@ -124,7 +124,7 @@ class OrderLine(Base):
         CheckConstraint("refunded BETWEEN 0 AND paid", name="refunded"),
         CheckConstraint("commission >= 0", name="commission"),
         CheckConstraint("supply + commission + platform = paid - refunded", name="adds_up"),
-        Index(None, "statement_id", "id", postgresql_where=text("statement_id IS NOT NULL")),
+        Index("ix_order_lines_statement_id", "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
         Index("ix_order_lines_unsettled", "branch_id", "order_id", postgresql_where=text("statement_id IS NULL")),
         {"postgresql_with": {"fillfactor": "80"}},
     )

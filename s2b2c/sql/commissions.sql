@@ -166,7 +166,8 @@ LIMIT :limit
 
 -- name: earnings_by_line
 -- What is in no statement yet first, then one statement after the other, the newest first; within each the newest share
--- first. `place` is the statement, or more than any statement.
+-- first. `place` is the statement, or more than any statement. OFFSET 0: first what is in it, then its newest ids; else
+-- the planner may walk all ids there are.
 SELECT e.place, e.id, o.order_no, l.line_no, o.paid_at, o.matures_at, stores.slug AS store_slug,
        stores.title AS store_title, p.title AS product_title, v.sku, l.quantity, l.paid, e.position, e.amount, e.outcome,
        CASE WHEN r.state = 'paid' THEN 'paid' WHEN r.state IS NOT NULL THEN 'in_statement'
@@ -174,9 +175,12 @@ SELECT e.place, e.id, o.order_no, l.line_no, o.paid_at, o.matures_at, stores.slu
 FROM (
     (
         SELECT 9223372036854775807 AS place, id, branch_id, line_id, position, amount, outcome, NULL::bigint AS run_id
-        FROM commissions
-        WHERE distributor_id = :distributor_id AND statement_id IS NULL
-          AND (9223372036854775807, id) < (CAST(:place AS bigint), CAST(:id AS bigint))
+        FROM (
+            SELECT * FROM commissions
+            WHERE distributor_id = :distributor_id AND statement_id IS NULL
+              AND (9223372036854775807, id) < (CAST(:place AS bigint), CAST(:id AS bigint))
+            OFFSET 0
+        ) AS open
         ORDER BY id DESC
         LIMIT :limit
     )
@@ -186,9 +190,12 @@ FROM (
         FROM statements s
         CROSS JOIN LATERAL (
             SELECT c.id, c.branch_id, c.line_id, c.position, c.amount, c.outcome
-            FROM commissions c
-            WHERE c.distributor_id = s.distributor_id AND c.statement_id = s.id
-              AND (s.id, c.id) < (CAST(:place AS bigint), CAST(:id AS bigint))
+            FROM (
+                SELECT * FROM commissions
+                WHERE distributor_id = s.distributor_id AND statement_id = s.id
+                  AND (s.id, id) < (CAST(:place AS bigint), CAST(:id AS bigint))
+                OFFSET 0
+            ) AS c
             ORDER BY c.id DESC
             LIMIT :limit
         ) AS c
