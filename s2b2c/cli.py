@@ -29,10 +29,9 @@ from sqlalchemy.exc import DBAPIError
 from s2b2c import accounts, audit, embedded, exports, imports, main_job, ranking, settlements, worker
 from s2b2c.api import schema
 from s2b2c.app import create_app
-from s2b2c.config import CHECKOUT, resource, settings, state_dir
+from s2b2c.config import CHECKOUT, SHANGHAI, resource, settings, state_dir
 from s2b2c.db import Database, MigrationError, check_current, migrate
 from s2b2c.errors import Refused
-from s2b2c.imports.cells import SHANGHAI
 
 STATEMENT_TIMEOUT = timedelta(seconds=10)
 """The backstop for what clients ask; long work of the command line has none."""

@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c.db import AnyRow
+from s2b2c.db import MAX_INT64, AnyRow
 from s2b2c.models import OrderBatch
 from s2b2c.sql import statements
-
-MAX_INT64 = 2**63 - 1
 
 
 async def accrue(session: AsyncSession, orders: OrderBatch) -> None:

@@ -2,12 +2,14 @@
 
 from functools import cache
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import platformdirs
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PACKAGE = Path(__file__).parent
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 CHECKOUT = PACKAGE.parent
 
 

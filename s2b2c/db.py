@@ -37,6 +37,7 @@ from sqlalchemy.pool import NullPool
 from s2b2c.config import resource
 
 APP_ROLE = "s2b2c_app"
+MAX_INT64 = 2**63 - 1
 Row_ = TypeVarTuple("Row_")
 
 # For a transaction that reads most of the tables it joins. Right after a load or a settlement the planner knows nothing

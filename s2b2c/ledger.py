@@ -8,11 +8,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle, aliased
 
-from s2b2c.db import AnyRow, page
+from s2b2c.db import MAX_INT64, AnyRow, page
 from s2b2c.models import Brand, Distributor, LedgerAccount, Order, OrderBatch, Transfer
 from s2b2c.sql import statements
-
-_LAST_ID = 2**63 - 1
 
 
 async def post_payments(session: AsyncSession, orders: OrderBatch, *, rail: str) -> None:
@@ -133,7 +131,7 @@ async def transfers(session: AsyncSession, pages: Sequence[TransfersPage]) -> li
     asked = (
         func.unnest(
             cast([it.account_id for it in pages], ARRAY(BigInteger)),
-            cast([it.after[0] if it.after else _LAST_ID for it in pages], ARRAY(BigInteger)),
+            cast([it.after[0] if it.after else MAX_INT64 for it in pages], ARRAY(BigInteger)),
         )
         .table_valued("account_id", "after", with_ordinality="n", name="asked")
         .render_derived()

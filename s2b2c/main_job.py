@@ -13,10 +13,10 @@ from rich.table import Table
 from sqlalchemy import func, select
 
 from s2b2c import exports, ranking, settlements
+from s2b2c.config import SHANGHAI
 from s2b2c.db import Database
 from s2b2c.exports import Format
 from s2b2c.imports import Problem, Progress, Report, import_file
-from s2b2c.imports.cells import SHANGHAI
 from s2b2c.imports.kinds import KINDS
 from s2b2c.models import RankingRun, SettlementRun
 from s2b2c.money import format_yuan

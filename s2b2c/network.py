@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +23,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from s2b2c.config import SHANGHAI
 from s2b2c.db import AnyRow, page
 from s2b2c.errors import AlreadyTaken, BadArgument, MakesCycle, NotFound, Refusal, Refused, WrongState
 from s2b2c.models import Account, Distributor, DistributorHistory, Store, Tier
@@ -33,7 +33,6 @@ MoveWarning = Literal["parent_below", "orders_placed"]
 
 EARNING = ("active", "watch")
 """The states that earn, and that others can be placed below."""
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 _STEPS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "application_approved": (("applied",), "active"),

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from datetime import date, datetime
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from s2b2c import money
+from s2b2c.config import SHANGHAI
 from s2b2c.models.network import STATES
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
 MAX_QUANTITY = 1_000_000
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

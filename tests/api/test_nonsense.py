@@ -20,8 +20,9 @@ from graphql import (
 )
 
 from s2b2c.api.schema import sdl
-from s2b2c.api.types.ids import MAX_INT64, encode
+from s2b2c.api.types.ids import encode
 from s2b2c.config import resource
+from s2b2c.db import MAX_INT64
 from tests.api.client import Api
 from tests.snapshot import snapshot
 

@@ -24,9 +24,10 @@ from strawberry.types.field import StrawberryField
 
 from s2b2c.api import access
 from s2b2c.api.schema import Mutation, Query, sdl
-from s2b2c.api.types.ids import MAX_INT64, decode, encode
+from s2b2c.api.types.ids import decode, encode
 from s2b2c.api.types.money import INT64
 from s2b2c.config import resource
+from s2b2c.db import MAX_INT64
 from tests.api.operations import FOLDER
 
 SEES_SUPPLY = {access.BrandDoor, access.FinanceDoor, access.OperatorDoor}

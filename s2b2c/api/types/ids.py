@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from s2b2c.api.types.fields import computed
+from s2b2c.db import MAX_INT64
 from s2b2c.errors import BadArgument, Refused
 
 MAX_LENGTH = 200
 MAX_ITEMS = 500
-MAX_INT64 = 2**63 - 1
 
 
 def encode(kind: str, *key: int) -> str:

@@ -5,7 +5,7 @@ from typing import NewType
 import strawberry
 
 from s2b2c.api.types.fields import computed
-from s2b2c.api.types.ids import MAX_INT64
+from s2b2c.db import MAX_INT64
 
 Int64 = NewType("Int64", int)
 
