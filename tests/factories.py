@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from itertools import count
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Range
@@ -197,13 +198,32 @@ async def an_order(
 
 
 async def a_plan(
-    session: AsyncSession, *rules: dict[str, object], margin_floor_bps: int = 0, state: str = "active"
+    session: AsyncSession,
+    *rules: dict[str, Any],
+    margin_floor_bps: int = 0,
+    state: str = "active",
+    during: Range[datetime] = EVER,
 ) -> models.Plan:
     """A plan in force since ever; a rule is what differs from (`levels`, base `paid`, everything)."""
-    plan = models.Plan(code=f"plan-{next(_numbers)}", state=state, during=EVER, margin_floor_bps=margin_floor_bps)
+    written = [models.Rule(**{"scheme": "levels", "base": "paid", "depth": _depth(rule), **rule}) for rule in rules]
+    active = state == "active"
+    plan = models.Plan(
+        code=f"plan-{next(_numbers)}",
+        state=state,
+        during=during,
+        margin_floor_bps=margin_floor_bps,
+        paid_positions=max((rule.depth for rule in written), default=0),
+        activated_at=datetime(2026, 1, 1, tzinfo=UTC) if active else None,
+        max_paid_positions=100 if active else None,
+    )
     session.add(plan)
     await session.flush()
-    for rule in rules:
-        session.add(models.Rule(**{"plan_id": plan.id, "scheme": "levels", "base": "paid", **rule}))
+    for rule in written:
+        rule.plan_id = plan.id
+        session.add(rule)
         await session.flush()
     return plan
+
+
+def _depth(rule: dict[str, Any]) -> int:
+    return len(rule.get("level_bps") or rule.get("level_amounts") or ())

@@ -42,12 +42,12 @@ _NAMED = {
     "o.upline_states, p.code, o.rolled_up FROM orders o JOIN distributors b ON b.id = o.branch_id "
     "JOIN stores s ON s.id = o.store_id JOIN customers c ON c.id = o.customer_id JOIN distributors d ON d.id = o.seller_id "
     "LEFT JOIN plans p ON p.id = o.plan_id",
-    "plans": "SELECT code, state, during, margin_floor_bps FROM plans",
+    "plans": "SELECT code, version, state, during, margin_floor_bps, paid_positions, max_paid_positions FROM plans",
     "prices": "SELECT b.name, v.sku, upper_inf(p.during), lower_inf(p.during), p.supply_price, p.suggested_price, p.min_price, "
     "p.max_price, p.tier_costs FROM prices p JOIN variants v ON v.id = p.variant_id JOIN brands b ON b.id = v.brand_id",
     "products": "SELECT b.name, p.code, p.title, p.category, p.tonalities, p.audiences, p.image_url, p.state FROM products p "
     "JOIN brands b ON b.id = p.brand_id",
-    "rules": "SELECT p.code, v.sku, x.code, r.category, b.name, r.scheme, r.base, r.level_bps FROM rules r "
+    "rules": "SELECT p.code, v.sku, x.code, r.category, b.name, r.scheme, r.base, r.level_bps, r.depth, r.compress FROM rules r "
     "JOIN plans p ON p.id = r.plan_id LEFT JOIN variants v ON v.id = r.variant_id LEFT JOIN products x ON x.id = r.product_id "
     "LEFT JOIN brands b ON b.id = r.brand_id",
     "stores": "SELECT s.slug, d.code, s.title, s.region, s.state FROM stores s JOIN distributors d ON d.id = s.distributor_id",
@@ -61,11 +61,14 @@ _NAMED = {
 }
 _NOT_IMPORTED = {
     "alembic_version",
+    "clawbacks",
     "pgqueuer",
     "pgqueuer_log",
     "ranking_policies",
     "ranking_runs",
     "ranking_scores",
+    "refund_lines",
+    "refunds",
     "settlement_runs",
     "statements",
 }

@@ -2,12 +2,12 @@
 
 from s2b2c.models.accounts import Account
 from s2b2c.models.catalogue import Brand, Price, Product, Variant
-from s2b2c.models.commissions import Commission, Plan, Rule
+from s2b2c.models.commissions import Clawback, Commission, Plan, Rule
 from s2b2c.models.jobs import Job, JobLog
 from s2b2c.models.ledger import LedgerAccount, Transfer
 from s2b2c.models.network import Distributor, DistributorHistory, Tier
 from s2b2c.models.notices import Notice
-from s2b2c.models.orders import Claim, Customer, Order, OrderBatch, OrderLine
+from s2b2c.models.orders import Claim, Customer, Order, OrderBatch, OrderLine, Refund, RefundBatch, RefundLine
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.settlements import SettlementRun, Statement
@@ -17,6 +17,7 @@ __all__ = [
     "Account",
     "Brand",
     "Claim",
+    "Clawback",
     "Commission",
     "Customer",
     "DailyBrand",
@@ -37,6 +38,9 @@ __all__ = [
     "RankingPolicy",
     "RankingRun",
     "RankingScore",
+    "Refund",
+    "RefundBatch",
+    "RefundLine",
     "Rule",
     "SettlementRun",
     "Statement",

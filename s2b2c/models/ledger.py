@@ -33,8 +33,12 @@ class Transfer(Base):
     __tablename__ = "transfers"
     __table_args__ = (
         UniqueConstraint("branch_id", "source_type", "source_id", "code", "debit_account_id", "credit_account_id"),
-        one_of("code", "payment", "supply", "commission", "revenue", "subsidy"),
-        one_of("source_type", "order"),
+        one_of(
+            "code",
+            *("payment", "supply", "commission", "revenue", "subsidy"),
+            *("refund", "supply_return", "clawback", "revenue_return"),
+        ),
+        one_of("source_type", "order", "refund"),
         CheckConstraint("amount > 0", name="amount"),
         CheckConstraint("debit_account_id <> credit_account_id", name="accounts"),
         Index(None, "debit_account_id", "id"),
@@ -50,4 +54,4 @@ class Transfer(Base):
     credit_account_id: Mapped[int]
     amount: Mapped[int]
     posted_at: Mapped[datetime]
-    """When the money moved in real life: payment or completion of the order."""
+    """When the money moved in real life: payment or completion of the order, or its refund."""

@@ -1,4 +1,4 @@
-"""Customers, orders and their lines.
+"""Customers, orders and their lines, refunds.
 
 Events (orders, lines, commissions, transfers) have foreign keys to one another, but name plans, rules, tiers, uplines,
 variants, ledger accounts and statements without one: a foreign key locks the row that it names, so every order would
@@ -39,7 +39,7 @@ class Claim(Base):
     """A name from outside that may be used once, and the event it led to; it outlives every move of branches."""
 
     __tablename__ = "claims"
-    __table_args__ = (one_of("kind", "order_no"),)
+    __table_args__ = (one_of("kind", "order_no", "refund"),)
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -149,3 +149,78 @@ class OrderLine(Base):
     platform: Mapped[int]
     statement_id: Mapped[int | None]
     """The brand statement that pays `supply`."""
+
+
+class Refund(Base):
+    """Money that went back to the customer of an order, or (`reverses_id`) a refund that was taken back itself.
+
+    One that came before the payment it belongs to waits for it.
+    """
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        ForeignKeyConstraint(["branch_id", "order_id"], ["orders.branch_id", "orders.id"]),
+        ForeignKeyConstraint(["branch_id", "reverses_id"], ["refunds.branch_id", "refunds.id"]),
+        UniqueConstraint("branch_id", "reverses_id"),
+        one_of("state", "waiting", "applied"),
+        CheckConstraint("(reference IS NULL) = (reverses_id IS NOT NULL)", name="reference"),
+        Index(None, "branch_id", "order_id"),
+        Index("ix_refunds_waiting", "branch_id", "order_id", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "ix_refunds_not_rolled_up",
+            "branch_id",
+            "id",
+            postgresql_where=text("NOT rolled_up AND state = 'applied'"),
+        ),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = key("refunds")
+    order_id: Mapped[int]
+    reference: Mapped[str | None]
+    """What whoever asked for it calls it; never used twice."""
+    reverses_id: Mapped[int | None]
+    state: Mapped[str]
+    refunded_at: Mapped[datetime]
+    rolled_up: Mapped[bool] = mapped_column(server_default=false())
+
+
+class RefundBatch(NamedTuple):
+    """Keys of many refunds, as the two arrays that set-based statements take."""
+
+    branch_ids: list[int]
+    refund_ids: list[int]
+
+
+class RefundLine(Base):
+    """What a refund gives back of one order line; of a reversal all three are the negatives of its refund's."""
+
+    __tablename__ = "refund_lines"
+    __table_args__ = (
+        ForeignKeyConstraint(["branch_id", "refund_id"], ["refunds.branch_id", "refunds.id"]),
+        ForeignKeyConstraint(["branch_id", "line_id"], ["order_lines.branch_id", "order_lines.id"]),
+        CheckConstraint(
+            "(quantity >= 0 AND amount >= 0 AND supply >= 0) OR (quantity <= 0 AND amount <= 0 AND supply <= 0)",
+            name="one_way",
+        ),
+        CheckConstraint("quantity <> 0 OR amount <> 0", name="something"),
+        Index(None, "branch_id", "line_id"),
+        Index("ix_refund_lines_statement_id", "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
+        Index(
+            "ix_refund_lines_unsettled",
+            "branch_id",
+            "refund_id",
+            postgresql_where=text("statement_id IS NULL AND supply <> 0"),
+        ),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    refund_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    line_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    quantity: Mapped[int]
+    """Units; 0 where only an amount was refunded."""
+    amount: Mapped[int]
+    supply: Mapped[int]
+    """What the brand gives back of its supply."""
+    statement_id: Mapped[int | None]
+    """The brand statement that takes `supply` back."""

@@ -35,5 +35,8 @@ class Statement(Base):
     distributor_id: Mapped[int | None] = mapped_column(ForeignKey("distributors.id"))
     brand_id: Mapped[int | None] = mapped_column(ForeignKey("brands.id"))
     lines: Mapped[int]
-    """Commissions of a distributor, order lines of a brand."""
+    """Commissions and clawbacks of a distributor, order lines and returns of a brand."""
     gross: Mapped[int]
+    """The commissions, or the supply of the order lines."""
+    clawbacks: Mapped[int] = mapped_column(server_default="0")
+    """What refunds took back of commissions, or of supply."""

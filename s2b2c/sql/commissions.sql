@@ -10,42 +10,80 @@ seller AS (
     GROUP BY s.id
 )
 
+-- name: rules
+-- The rules of the plans in `batch`, each with what its plan says.
+rule AS (
+    SELECT r.*, p.margin_floor_bps
+    FROM rules r JOIN plans p ON p.id = r.plan_id
+    WHERE r.plan_id IN (SELECT plan_id FROM batch)
+)
+
 -- name: shares
--- The engine. From each `line` (what was sold, or might be, under which plan and upline) to `share`: one row for each
--- position that the rule of the line pays, also when it gets nothing, with what explains the amount.
+-- The engine. From each `line` (what was sold, or might be, under which plan and upline) and the `rule`s to `share`: one
+-- row for each position that the rule of the line pays, also when it gets nothing, with what explains the amount.
+-- What a scheme is stands in `reckoned` alone.
 newest AS MATERIALIZED (
     SELECT DISTINCT ON (plan_id, variant_id, product_id, category, brand_id)
            id, plan_id, variant_id, product_id, category, brand_id
-    FROM rules
-    WHERE plan_id IN (SELECT plan_id FROM batch)
+    FROM rule
     ORDER BY plan_id, variant_id, product_id, category, brand_id, id DESC
 ), ruled AS (
-    SELECT l.branch_id, l.id, l.upline, l.upline_tiers, l.upline_states, r.id AS rule_id, r.level_bps,
-           CASE r.base WHEN 'paid' THEN l.paid ELSE greatest(l.paid - l.supply, 0) END AS base_amount,
-           greatest(0, l.paid - l.supply - div(l.paid::numeric * p.margin_floor_bps + 9999, 10000)) AS available
+    SELECT l.*, r.id AS rule_id, r.scheme, r.level_bps, r.level_amounts, r.tier_bps, r.same_tier_bps, r.depth,
+           CASE r.base WHEN 'paid' THEN l.paid ELSE greatest(l.paid - l.supply, 0) END AS base,
+           greatest(0, l.paid - l.supply - div(l.paid::numeric * r.margin_floor_bps + 9999, 10000)) AS available,
+           CASE WHEN r.compress AND NOT l.upline_states <@ ARRAY['active', 'watch'] THEN ARRAY(
+               SELECT place FROM unnest(l.upline_states) WITH ORDINALITY AS member (state, place)
+               WHERE place = 1 OR state IN ('active', 'watch')
+               ORDER BY place
+           ) END AS places
     FROM line l
-    JOIN plans p ON p.id = l.plan_id
     LEFT JOIN newest of_variant ON of_variant.plan_id = l.plan_id AND of_variant.variant_id = l.variant_id
     LEFT JOIN newest of_product ON of_product.plan_id = l.plan_id AND of_product.product_id = l.product_id
     LEFT JOIN newest of_category ON of_category.plan_id = l.plan_id AND of_category.category = l.category
     LEFT JOIN newest of_brand ON of_brand.plan_id = l.plan_id AND of_brand.brand_id = l.brand_id
     LEFT JOIN newest of_all ON of_all.plan_id = l.plan_id
         AND num_nonnulls(of_all.variant_id, of_all.product_id, of_all.category, of_all.brand_id) = 0
-    JOIN rules r ON r.id = coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id)
+    JOIN rule r ON r.id = coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id)
 ), placed AS (
-    SELECT ruled.branch_id, ruled.id AS line_id, ruled.rule_id, ruled.base_amount, ruled.available,
-           k.ordinality - 1 AS position, k.distributor_id, k.tier_id, k.rate_bps,
-           k.state NOT IN ('active', 'watch') AS blocked,
-           div(ruled.base_amount::numeric * k.rate_bps, 10000) AS uncapped
-    FROM ruled
-    CROSS JOIN LATERAL unnest(ruled.level_bps, ruled.upline, ruled.upline_tiers, ruled.upline_states)
-        WITH ORDINALITY AS k (rate_bps, distributor_id, tier_id, state, ordinality)
-    WHERE k.rate_bps IS NOT NULL AND k.distributor_id IS NOT NULL
-), totalled AS (
-    SELECT placed.*, sum(CASE WHEN blocked THEN 0 ELSE uncapped END) OVER (PARTITION BY line_id, branch_id) AS total
+    SELECT l.branch_id, l.id AS line_id, k AS position, l.upline[place] AS distributor_id, tiers.id AS tier_id,
+           l.upline_states[place] NOT IN ('active', 'watch') AS blocked, l.rule_id, l.scheme, l.base, l.available,
+           l.quantity, l.paid, l.level_bps[k + 1] AS level_bps, l.level_amounts[k + 1] AS level_amount, l.same_tier_bps,
+           CASE l.scheme WHEN 'differential' THEN coalesce(l.tier_bps[tiers.rank], 0) END AS tier_bps,
+           CASE l.scheme WHEN 'spread' THEN l.quantity * l.tier_costs[tiers.rank] END AS cost
+    FROM ruled l
+    CROSS JOIN LATERAL generate_series(0, least(l.depth, cardinality(coalesce(l.places, l.upline))) - 1) AS k
+    CROSS JOIN LATERAL (SELECT coalesce(l.places[k + 1], k + 1)) AS raw (place)
+    JOIN tiers ON tiers.id = l.upline_tiers[place]
+), climbed AS (
+    SELECT *, max(tier_bps) OVER below AS below_bps, min(cost) OVER below AS below_cost
     FROM placed
+    WINDOW below AS (
+        PARTITION BY line_id, branch_id ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    )
+), levelled AS (
+    SELECT *, tier_bps > 0 AND tier_bps = below_bps AND count(*) FILTER (WHERE tier_bps > 0 AND tier_bps = below_bps)
+                  OVER up_to = 1 AS is_first_level
+    FROM climbed
+    WINDOW up_to AS (PARTITION BY line_id, branch_id ORDER BY position ROWS UNBOUNDED PRECEDING)
+), reckoned AS (
+    SELECT *, CASE scheme WHEN 'fixed' THEN quantity::numeric * base_amount
+                          WHEN 'spread' THEN greatest(0, base_amount - cost)
+                          ELSE div(base_amount::numeric * rate_bps, 10000) END AS uncapped
+    FROM levelled
+    CROSS JOIN LATERAL (
+        SELECT CASE scheme WHEN 'fixed' THEN level_amount
+                           WHEN 'spread' THEN coalesce(CASE position WHEN 0 THEN paid ELSE below_cost END, 0)
+                           ELSE base END AS base_amount,
+               CASE scheme WHEN 'levels' THEN level_bps
+                           WHEN 'differential' THEN CASE WHEN is_first_level THEN same_tier_bps
+                                                         ELSE greatest(0, tier_bps - coalesce(below_bps, 0)) END
+                           END AS rate_bps
+    ) AS factors
+), totalled AS (
+    SELECT *, sum(CASE WHEN blocked THEN 0 ELSE uncapped END) OVER (PARTITION BY line_id, branch_id) AS total
+    FROM reckoned
 ), share AS (
-    SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps,
+    SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, below_bps,
            uncapped AS uncapped_amount,
            CASE WHEN blocked THEN 0 WHEN total > available THEN div(uncapped * available, total) ELSE uncapped END
                AS amount,
@@ -61,20 +99,28 @@ WITH batch AS (
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
     JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
     WHERE o.plan_id IS NOT NULL
-), line AS (
-    SELECT l.branch_id, l.id, b.plan_id, l.variant_id, l.product_id, products.category, l.brand_id, l.paid, l.supply,
-           b.upline, b.upline_tiers, b.upline_states
+),
+-- include: commissions.lines
+,
+-- include: commissions.rules
+,
+-- include: commissions.shares
+INSERT INTO commissions (branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps,
+                         below_bps, uncapped_amount, amount, outcome)
+SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, below_bps,
+       uncapped_amount, amount, outcome
+FROM share
+ORDER BY line_id, branch_id, position
+
+-- name: lines
+-- What was sold by the orders in `batch`, as the engine takes it. Supply is what it was at first: refunds lower the line's.
+line AS (
+    SELECT l.branch_id, l.id, b.plan_id, l.variant_id, l.product_id, products.category, l.brand_id, l.quantity, l.paid,
+           l.quantity * l.supply_price AS supply, l.tier_costs, b.upline, b.upline_tiers, b.upline_states
     FROM batch b
     JOIN order_lines l ON l.branch_id = b.branch_id AND l.order_id = b.order_id
     JOIN products ON products.id = l.product_id
-),
--- include: commissions.shares
-INSERT INTO commissions (branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps,
-                         uncapped_amount, amount, outcome)
-SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, uncapped_amount, amount,
-       outcome
-FROM share
-ORDER BY line_id, branch_id, position
+)
 
 -- name: total_lines
 -- The commission total of each line, and what is left to the platform. Looked up line by line: these commissions were
@@ -101,7 +147,7 @@ WITH batch AS (
 ), offer AS (
     SELECT row_number() OVER (ORDER BY asked.n, v.id) AS id, asked.n, v.id AS variant_id, v.product_id,
            products.category, v.brand_id, v.sku, v.options, v.stock > 0 AS in_stock, p.supply_price,
-           p.tier_costs[tiers.rank] AS cost, greatest(p.min_price, p.tier_costs[tiers.rank]) AS lowest_price,
+           p.tier_costs, p.tier_costs[tiers.rank] AS cost, greatest(p.min_price, p.tier_costs[tiers.rank]) AS lowest_price,
            p.max_price AS highest_price, p.suggested_price,
            coalesce(asked.price, band.suggested_price) AS price
     FROM unnest(CAST(:product_ids AS bigint[]), CAST(:prices AS bigint[]))
@@ -116,10 +162,12 @@ WITH batch AS (
 -- include: commissions.uplines
 , line AS (
     SELECT seller.id AS branch_id, offer.id, batch.plan_id, offer.variant_id, offer.product_id, offer.category,
-           offer.brand_id, offer.price AS paid, offer.supply_price AS supply,
+           offer.brand_id, 1::bigint AS quantity, offer.price AS paid, offer.supply_price AS supply, offer.tier_costs,
            seller.upline, seller.upline_tiers, seller.upline_states
     FROM offer CROSS JOIN batch CROSS JOIN seller
 ),
+-- include: commissions.rules
+,
 -- include: commissions.shares
 SELECT offer.n, offer.variant_id AS id, offer.sku, offer.options, offer.in_stock, offer.cost, offer.lowest_price,
        offer.highest_price, offer.suggested_price, offer.price, coalesce(share.amount, 0)::bigint AS earning

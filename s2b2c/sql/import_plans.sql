@@ -72,18 +72,21 @@ FROM (
 WHERE p.state = 'active' AND upper_inf(p.during) AND n.starts_at IS NOT NULL
 
 -- name: insert_plans
-INSERT INTO plans (code, state, during, margin_floor_bps)
-SELECT plan, 'active', tstzrange(starts_at, lead(starts_at) OVER (ORDER BY starts_at)), margin_floor_bps
+INSERT INTO plans (code, state, during, margin_floor_bps, paid_positions, activated_at, max_paid_positions)
+SELECT plan, 'active', tstzrange(starts_at, lead(starts_at) OVER (ORDER BY starts_at)), margin_floor_bps,
+       paid_positions, CAST(:now AS timestamptz), CAST(:max_paid_positions AS bigint)
 FROM (
-    SELECT plan, min(line) AS line, min(starts_at) AS starts_at, min(margin_floor_bps) AS margin_floor_bps
+    SELECT plan, min(starts_at) AS starts_at, min(margin_floor_bps) AS margin_floor_bps,
+           max(cardinality(level_bps)) AS paid_positions
     FROM wanted w WHERE NOT EXISTS (SELECT FROM plans known WHERE known.code = w.plan)
     GROUP BY plan
 ) AS new
 ORDER BY starts_at
 
 -- name: insert_rules
-INSERT INTO rules (plan_id, variant_id, product_id, category, brand_id, scheme, base, level_bps)
-SELECT p.id, w.variant_id, w.product_id, w.category, w.brand_id, w.scheme, w.base, w.level_bps
+INSERT INTO rules (plan_id, variant_id, product_id, category, brand_id, scheme, base, level_bps, depth)
+SELECT p.id, w.variant_id, w.product_id, w.category, w.brand_id, w.scheme, w.base, w.level_bps,
+       cardinality(w.level_bps)
 FROM wanted w JOIN plans p ON p.code = w.plan
 WHERE NOT EXISTS (SELECT FROM rules r WHERE r.plan_id = p.id)
 ORDER BY w.line
