@@ -141,8 +141,8 @@ CORRUPTIONS = {
     ),
     "commission_rules": _wrong(
         ("commissions {branch}/{c0_paid}", "commissions {branch}/{c1_paid}"),
-        "INSERT INTO plans VALUES (999, 'draft', 'draft', '(,)', 0)",
-        "INSERT INTO rules (id, plan_id, scheme, base, level_bps) SELECT 999, 999, scheme, base, level_bps FROM rules",
+        "INSERT INTO plans (id, code, state, during, margin_floor_bps, paid_positions) VALUES (999, 'draft', 'draft', '(,)', 0, 2)",
+        "INSERT INTO rules (id, plan_id, scheme, base, level_bps, depth) SELECT 999, 999, scheme, base, level_bps, depth FROM rules",
         "UPDATE commissions SET rule_id = 999 WHERE line_id = {line_paid}",
     ),
     "commission_amounts": _wrong(
