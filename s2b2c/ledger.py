@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle, aliased
 
 from s2b2c.db import MAX_INT64, AnyRow, page
-from s2b2c.models import Brand, Distributor, LedgerAccount, Order, OrderBatch, Transfer
+from s2b2c.models import Brand, Distributor, LedgerAccount, Order, OrderBatch, RefundBatch, Transfer
 from s2b2c.sql import statements
 
 
@@ -36,6 +36,20 @@ async def post_completions(session: AsyncSession, orders: OrderBatch) -> None:
         "revenue": await _platform_account(session, "revenue"),
     }
     await session.execute(statements("ledger")["post_completions"], orders._asdict() | accounts)
+
+
+async def post_refunds(session: AsyncSession, refunds: RefundBatch) -> None:
+    """What was refunded goes from escrow back to where the payment came from; a reversed refund the other way.
+
+    Of a completed order escrow first gets back from brands, distributors and the platform what they give back.
+
+    Raises IntegrityError when one of them was posted before: each is refunded once.
+    """
+    accounts = {
+        "escrow": await _platform_account(session, "escrow"),
+        "revenue": await _platform_account(session, "revenue"),
+    }
+    await session.execute(statements("ledger")["post_refunds"], refunds._asdict() | accounts)
 
 
 async def balance(session: AsyncSession, account_id: int) -> int:

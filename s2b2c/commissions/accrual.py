@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c.models import OrderBatch
+from s2b2c.models import OrderBatch, RefundBatch
 from s2b2c.sql import statements
 
 
@@ -22,6 +22,15 @@ async def accrue(session: AsyncSession, orders: OrderBatch) -> None:
     """
     await session.execute(statements("commissions")["accrue"], orders._asdict())
     await session.execute(statements("commissions")["total_lines"], orders._asdict())
+
+
+async def claw_back(session: AsyncSession, refunds: RefundBatch) -> None:
+    """Write what refunds take back of the commissions of their lines, before they are counted in the lines.
+
+    `target = share * refunded so far // paid`, and a refund takes back the target less what was taken before it: after
+    a full refund in any number of parts nothing is left. A reversed refund gives back by the same formula.
+    """
+    await session.execute(statements("commissions")["claw_back"], refunds._asdict())
 
 
 class Offer(NamedTuple):

@@ -138,6 +138,25 @@ FROM (
 ) AS c
 WHERE l.branch_id = c.branch_id AND l.id = c.id
 
+-- name: claw_back
+-- What each refund takes back of each commission of its lines, one refund after the other; below 0 it gives back.
+WITH part AS (
+    SELECT r.branch_id, r.refund_id, r.line_id, l.paid, (l.refunded + sum(r.amount) OVER so_far)::bigint AS refunded, r.amount
+    FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:refund_ids AS bigint[])) AS batch (branch_id, refund_id)
+    JOIN refund_lines r USING (branch_id, refund_id)
+    JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
+    WINDOW so_far AS (PARTITION BY r.branch_id, r.line_id ORDER BY r.refund_id)
+)
+INSERT INTO clawbacks (branch_id, refund_id, line_id, commission_id, distributor_id, amount)
+SELECT c.branch_id, part.refund_id, part.line_id, c.id, c.distributor_id, back.amount
+FROM part
+JOIN commissions c ON c.branch_id = part.branch_id AND c.line_id = part.line_id
+CROSS JOIN LATERAL (
+    SELECT clawed(c.amount, part.refunded, part.paid) - clawed(c.amount, part.refunded - part.amount, part.paid)
+) AS back (amount)
+WHERE back.amount <> 0
+ORDER BY part.refund_id, c.id
+
 -- name: quote
 -- What one seller may sell and would earn: each variant of the products, at the price asked for that product (NULL: the
 -- suggested one), under the plan in force. `line` is what an order of one of them would say.
