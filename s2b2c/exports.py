@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +51,7 @@ class _Words:
     headings: Cells
     payees: dict[str, str]
     outcomes: dict[str, str]
-    """Why an amount is what it is; "supply" is what a brand gets."""
+    """Why an amount is what it is; "supply" is what a brand gets, "clawback" and "return" what refunds take back."""
     control: Cells
     total: str
 
@@ -67,7 +66,7 @@ _LANGUAGES = {
         payees={"distributor": "分销商", "brand": "品牌"},
         outcomes={
             "earned": "已计佣", "zero": "不足一分", "capped": "受毛利底线限制", "blocked": "已停用，归平台",
-            "supply": "供货款",
+            "clawback": "退款回收佣金", "supply": "供货款", "return": "退款退回供货款",
         },
         control=("控制合计", "结算单数", "行数", "金额（元）", "金额（分）"),
         total="合计",
@@ -81,7 +80,8 @@ _LANGUAGES = {
         payees={"distributor": "Distributor", "brand": "Brand"},
         outcomes={
             "earned": "earned", "zero": "less than a fen", "capped": "capped by the margin floor",
-            "blocked": "blocked, stays with the platform", "supply": "supply",
+            "blocked": "blocked, stays with the platform",
+            "clawback": "taken back by a refund", "supply": "supply", "return": "taken back by a refund",
         },
         control=("Control totals", "Statements", "Lines", "Amount (yuan)", "Amount (fen)"),
         total="Total",
@@ -143,16 +143,17 @@ async def _write(
     done = 0
     written = {}
     for payee, count, *totals in control:
-        lines = gross = 0
+        lines = gross = clawbacks = 0
         async for rows in _lines(session, run_id, payee):
             write(_cells(words.payees[payee], row, words.outcomes, safe) for row in rows)
             lines += len(rows)
-            gross += sum(map(_amount, rows))
+            gross += sum(amount for *_, amount, outcome in rows if outcome not in _TAKEN_BACK)
+            clawbacks -= sum(amount for *_, amount, outcome in rows if outcome in _TAKEN_BACK)
             if progress is not None:
                 progress(done + lines, expected)
-        if totals != [lines, gross, gross]:
+        if totals != [lines, gross, clawbacks, gross - clawbacks]:
             raise ExportError(f"Run {run_id} does not tie to its statements and the ledger: see `s2b2c audit`.")
-        written[payee] = Totals(count, lines, gross)
+        written[payee] = Totals(count, lines, gross, clawbacks)
         done += lines
     write(_foot(written, words))
     return written
@@ -166,7 +167,7 @@ async def _lines(session: AsyncSession, run_id: int, payee: str) -> AsyncIterato
         yield rows
 
 
-_amount = itemgetter(-2)
+_TAKEN_BACK = ("clawback", "return")
 
 
 def _cells(payee: str, row: Sequence[Any], outcomes: dict[str, str], safe: Callable[[str], str]) -> Cells:
@@ -201,7 +202,8 @@ def _foot(written: dict[str, Totals], words: _Words) -> Iterator[Cells]:
     yield words.control
     total = Totals(*map(sum, zip(*written.values(), strict=True)))
     for label, totals in [*((words.payees[payee], totals) for payee, totals in written.items()), (words.total, total)]:
-        yield label, totals.statements, totals.lines, format_yuan(totals.gross), totals.gross
+        net = totals.gross - totals.clawbacks
+        yield label, totals.statements, totals.lines, format_yuan(net), net
 
 
 _FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")

@@ -166,11 +166,12 @@ async def show_settlement(db: Database, run_id: int, console: Console) -> None:
         chosen = [*distributors, *brands][0]
         lines = await settlements.statement_lines(session, chosen.id, limit=SHOWN)
     texts = ("statement\n结算单", "payee\n收款方", "code\n编码", "name\n名称")
-    table = _table(f"Settlement 结算 {run_id}", texts, ("lines\n明细", "gross\n应结"))
+    table = _table(f"Settlement 结算 {run_id}", texts, ("lines\n明细", "net\n应结"))
     for row in (*distributors, *brands):
-        table.add_row(str(row.id), row.payee, row.code, row.name, f"{row.lines:,}", format_yuan(row.gross))
+        net = format_yuan(row.gross - row.clawbacks)
+        table.add_row(str(row.id), row.payee, row.code, row.name, f"{row.lines:,}", net)
     console.print(table)
-    title = f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.gross)}"
+    title = f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.gross - chosen.clawbacks)}"
     numbers = ("position\n级次", "base\n基数", "rate bps\n比例", "amount\n金额")
     table = _table(title, ("order\n订单", "product\n商品"), numbers)
     table.add_column("outcome\n结果")

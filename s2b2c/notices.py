@@ -47,8 +47,8 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
         "en": "“{product}” ({old_price} yuan) has left “{store}”: its band or your cost has moved, and no price fits.",
     },
     "statement_ready": {
-        "zh": "截至 {cutoff} 的结算单已生成：{lines} 条明细，共 {gross_amount} 元。",
-        "en": "Your statement up to {cutoff} is ready: {lines} lines, {gross_amount} yuan.",
+        "zh": "截至 {cutoff} 的结算单已生成：{lines} 条明细，共 {net_amount} 元。",
+        "en": "Your statement up to {cutoff} is ready: {lines} lines, {net_amount} yuan.",
     },
 }  # fmt: skip
 _NOBODY: Mapping[Language, str] = {"zh": "平台", "en": "the platform"}

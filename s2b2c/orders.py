@@ -1,6 +1,6 @@
 """The life of an order. Every step takes many orders at once and is the same for one and for a million."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -26,8 +26,7 @@ async def pay(session: AsyncSession, payments: Sequence[OrderEvent], *, rail: st
     if paid.order_ids:
         await commissions.accrue(session, paid)
         await ledger.post_payments(session, paid, rail=rail)
-        released = await session.execute(statements("refunds")["release"], paid._asdict())
-        await _apply(session, [(branch_id, refund_id) for branch_id, refund_id in released])
+        await _apply(session, await session.execute(statements("refunds")["release"], paid._asdict()))
     return len(paid.order_ids)
 
 
@@ -39,6 +38,9 @@ async def complete(session: AsyncSession, completions: Sequence[OrderEvent], *, 
     completed = await _move(session, "complete", completions, hold_days=hold_days)
     if completed.order_ids:
         await ledger.post_completions(session, completed)
+        refunds = RefundBatch.of(await session.execute(statements("refunds")["of_orders"], completed._asdict()))
+        if refunds.refund_ids:
+            await ledger.post_returns(session, refunds)
     return len(completed.order_ids)
 
 
@@ -75,8 +77,8 @@ async def refund(session: AsyncSession, refunds: Sequence[Refund]) -> int:
     """Succeeded refunds, in any state of their orders: commissions, brand and platform give back their parts.
 
     Of `u` units, `done` before: `paid * (done + u) // quantity - paid * done // quantity`, at most what is left, and
-    all that is left with the last unit. A refund that comes before the payment waits for it; the payment still freezes and
-    accrues the whole. Returns how many are new: a reference that arrives again changes nothing.
+    all that is left with the last unit. A refund that comes before the payment waits for it; the payment still freezes
+    and accrues the whole. Returns how many are new: a reference that arrives again changes nothing.
 
     Raises Refused, and nothing of the call is done: NotFound for an order or a line that is not there, BadArgument for
     numbers that can never be right, WrongState for more than is left or a cancelled order, AlreadyTaken for a reference
@@ -168,7 +170,7 @@ async def _record(session: AsyncSession, new: dict[int, Refund]) -> None:
             raise Refused(NotFound(f"{where}: the order has no such line."))
         left = f"{wrong.units_left} units, {wrong.amount_left} fen and {wrong.supply_left} fen of supply"
         raise Refused(WrongState(f"{where}: more than is left. Before this call: {left}."))
-    await _apply(session, [(row.branch_id, row.id) for row in recorded if row.state == "applied"])
+    await _apply(session, ((row.branch_id, row.id) for row in recorded if row.state == "applied"))
 
 
 async def reverse_refunds(session: AsyncSession, reversals: Sequence[tuple[str, datetime]]) -> int:
@@ -198,17 +200,18 @@ async def reverse_refunds(session: AsyncSession, reversals: Sequence[tuple[str, 
     }
     new = (await session.execute(statements("refunds")["reverse"], asked)).all()
     if new:
-        batch = RefundBatch([row.branch_id for row in new], [row.id for row in new])
+        batch = RefundBatch.of((row.branch_id, row.id) for row in new)
         await session.execute(statements("refunds")["reverse_lines"], batch._asdict())
-        await _apply(session, [(row.branch_id, row.id) for row in new if row.state == "applied"])
+        await _apply(session, ((row.branch_id, row.id) for row in new if row.state == "applied"))
     return len(new)
 
 
-async def _apply(session: AsyncSession, refunds: Sequence[tuple[int, int]]) -> None:
+async def _apply(session: AsyncSession, refunds: Iterable[tuple[int, int]]) -> None:
     """What refunds of paid orders do: to the commissions, the lines and the ledger."""
-    if not refunds:
+    batch = RefundBatch.of(refunds)
+    if not batch.refund_ids:
         return
-    batch = RefundBatch([branch_id for branch_id, _ in refunds], [refund_id for _, refund_id in refunds])
     await commissions.claw_back(session, batch)
     await session.execute(statements("refunds")["total_lines"], batch._asdict())
     await ledger.post_refunds(session, batch)
+    await ledger.post_returns(session, batch)

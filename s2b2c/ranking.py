@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models
 from s2b2c.errors import BadArgument, PeriodOpen, Refused
-from s2b2c.models import OrderBatch
+from s2b2c.models import OrderBatch, RefundBatch
 from s2b2c.sql import statements
 
 _DEFAULT = {
@@ -61,7 +61,7 @@ class Ranking:
 
 
 async def roll_up(session: AsyncSession, limit: int = 10_000) -> int:
-    """Add up to `limit` paid orders, each once, to the daily totals of their sellers and brands; how many there were.
+    """Add up to `limit` paid orders and refunds, each once, to the daily totals of sellers and brands; how many it were.
 
     One call per transaction: the totals stay locked until it ends, in an order that holds within one call only.
     0 means that nothing is left but what another worker has in hand.
@@ -70,7 +70,11 @@ async def roll_up(session: AsyncSession, limit: int = 10_000) -> int:
     if batch.order_ids:
         for step in ("add_sellers", "add_brands", "mark"):
             await session.execute(statements("ranking")[step], batch._asdict())
-    return len(batch.order_ids)
+    refunds = RefundBatch.of(await session.execute(statements("ranking")["take_refunds"], {"limit": limit}))
+    if refunds.refund_ids:
+        for step in ("add_seller_refunds", "add_brand_refunds", "mark_refunds"):
+            await session.execute(statements("ranking")[step], refunds._asdict())
+    return len(batch.order_ids) + len(refunds.refund_ids)
 
 
 async def default_policy(session: AsyncSession) -> models.RankingPolicy:

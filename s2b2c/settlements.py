@@ -17,12 +17,10 @@ from sqlalchemy import (
     case,
     cast,
     func,
-    null,
     or_,
     select,
     text,
     true,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,16 +31,9 @@ from s2b2c.db import PLAN_FOR_BULK, AnyRow, page
 from s2b2c.errors import PeriodOpen, Refused
 from s2b2c.models import (
     Brand,
-    Commission,
     Distributor,
-    Order,
-    OrderLine,
-    Product,
-    Rule,
     SettlementRun,
     Statement,
-    Store,
-    Variant,
 )
 from s2b2c.sql import statements
 
@@ -59,11 +50,12 @@ Progress = Callable[[int, int], None]
 
 
 class Totals(NamedTuple):
-    """`lines` are commissions of distributors, or order lines of brands."""
+    """`lines` are commissions and clawbacks of distributors, or order lines and returns of brands. Money in fen."""
 
     statements: int
     lines: int
     gross: int
+    clawbacks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +71,9 @@ async def settle(
 ) -> Settled | None:
     """Put all that matured before `cutoff` and stands in no statement into a draft run: one statement per payee.
 
-    Commissions of nothing are put there too, so that each is explained. Every payee is told. None, and no run, when
-    there is nothing. `progress` counts orders. Raises Refused(PeriodOpen) when the cutoff lies after `now`.
+    Commissions of nothing are put there too, so that each is explained. What refunds took back matures at the later of
+    the order's maturity and the refund; a statement of little else is below 0. Every payee is told. None, and no run,
+    when there is nothing. `progress` counts orders. Raises Refused(PeriodOpen) when the cutoff lies after `now`.
     """
     if cutoff > now:
         raise Refused(
@@ -88,8 +81,8 @@ async def settle(
         )
     await session.execute(_ONE_RUN_AT_A_TIME)
     await session.execute(PLAN_FOR_BULK)
-    orders = await _find_due(session, cutoff)
-    if not orders:
+    orders, refunds = await _find_due(session, cutoff)
+    if not orders and not refunds:
         return None
     run = SettlementRun(cutoff=cutoff, state="draft", created_at=now)
     session.add(run)
@@ -97,9 +90,12 @@ async def settle(
     distributors = await _open(session, "open_distributor_statements", run.id)
     brands = await _open(session, "open_brand_statements", run.id)
     await _write(session, "tell_payees", {"run_id": run.id})
-    commissions = lines = 0
+    place = {"run_id": run.id}
+    commissions = await _write(session, "settle_clawbacks", place)
+    lines = await _write(session, "settle_returns", place)
+    assert await _write(session, "settle_refunds", place) == refunds
     for batch, first in enumerate(range(0, orders, _ORDERS_PER_BATCH)):
-        place = {"run_id": run.id, "batch": batch}
+        place["batch"] = batch
         commissions += await _write(session, "settle_commissions", place)
         lines += await _write(session, "settle_lines", place)
         if progress is not None:
@@ -109,13 +105,15 @@ async def settle(
     return Settled(run.id, orders, distributors, brands)
 
 
-async def _find_due(session: AsyncSession, cutoff: datetime) -> int:
-    """Note which orders this run takes: one that comes in while it works must not slip into half of it."""
-    await session.execute(statements("settlements")["open_due"])
-    await session.execute(text("TRUNCATE due"))
+async def _find_due(session: AsyncSession, cutoff: datetime) -> tuple[int, int]:
+    """Note which orders and refunds this run takes: one that comes in while it works must not slip into half of it."""
+    for name in ("open_due", "open_due_refunds"):
+        await session.execute(statements("settlements")[name])
+    await session.execute(text("TRUNCATE due, due_refunds"))
     orders = await _write(session, "find_due", {"cutoff": cutoff, "batch_size": _ORDERS_PER_BATCH})
-    await session.execute(text("ANALYZE due"))
-    return orders
+    refunds = await _write(session, "find_due_refunds", {"cutoff": cutoff})
+    await session.execute(text("ANALYZE due, due_refunds"))
+    return orders, refunds
 
 
 async def _open(session: AsyncSession, name: str, run_id: int) -> Totals:
@@ -131,7 +129,7 @@ async def _write(session: AsyncSession, name: str, parameters: Mapping[str, obje
 async def runs(session: AsyncSession, *, after: tuple[int, ...] | None, limit: int) -> Sequence[AnyRow]:
     """Settlement runs, newest first; `after` is an (id,).
 
-    Rows of (id, cutoff, state, created_at, distributors, brands), the last two of (statements, lines, gross in fen).
+    Rows of (id, cutoff, state, created_at, distributors, brands), the last two as `Totals`.
     """
     return (await session.execute(page(_runs(), (SettlementRun.id, "down"), after=after, limit=limit))).all()
 
@@ -150,6 +148,7 @@ def _runs() -> Select[*tuple[Any, ...]]:
             func.count().label("statements"),
             cast(func.coalesce(func.sum(Statement.lines), 0), BigInteger).label("lines"),
             cast(func.coalesce(func.sum(Statement.gross), 0), BigInteger).label("gross"),
+            cast(func.coalesce(func.sum(Statement.clawbacks), 0), BigInteger).label("clawbacks"),
         )
         .where(Statement.run_id == SettlementRun.id, of_kind)
         .lateral()
@@ -173,8 +172,8 @@ async def statements_of(
 ) -> Sequence[AnyRow]:
     """What one distributor or one brand got in each run, newest first; `after` is a (run_id,).
 
-    Rows of (id, distributor_id, payee, code, name, lines, gross in fen, run): `payee` is "distributor" or "brand",
-    `code` of a brand is its name, `lines` are commissions of a distributor or order lines of a brand.
+    Rows of (id, distributor_id, payee, code, name, lines, gross, clawbacks, run): `payee` is "distributor" or "brand",
+    `code` of a brand is its name, `lines` are as in `Totals`. Money in fen.
     """
     query = _statements().where(_to(distributor_id, brand_id))
     # By runs, of which there are few: the key of statements finds a payee in a run.
@@ -249,6 +248,7 @@ def _statements(statement: type[Statement] = Statement, source: FromClause | Non
             func.coalesce(Distributor.name, Brand.name).label("name"),
             statement.lines,
             statement.gross,
+            statement.clawbacks,
             Bundle("run", *_RUN),
         )
         .select_from(statement if source is None else source)
@@ -265,7 +265,7 @@ def _to(distributor_id: int | None, brand_id: int | None) -> ColumnElement[bool]
 
 
 class LinesPage(NamedTuple):
-    """Some lines of a statement; `after` is an (id,)."""
+    """Some lines of a statement; `after` is a (part, id)."""
 
     statement_id: int
     distributor_id: int | None
@@ -274,68 +274,25 @@ class LinesPage(NamedTuple):
     limit: int
 
 
-_WHY = ("position", "rule_id", "base_amount", "rate_bps", "uncapped_amount", "outcome")
-"""What explains a commission."""
-
-
 async def lines(session: AsyncSession, pages: Sequence[LinesPage]) -> list[Sequence[AnyRow]]:
-    """For each page at least `limit` lines where there are so many, by id: a commission, or a brand's order line.
+    """For each page at most `limit` lines, by (part, id): commissions, then clawbacks; order lines, then returns.
 
-    Rows of (id, order_no, line_no, paid_at, completed_at, matures_at, store, product_title, sku, quantity, paid,
-    position, scheme, base, base_amount, rate_bps, uncapped_amount, amount, outcome). Of a brand's line `amount` is its
-    supply, and what explains a commission is None.
+    Rows of (part, kind, id, order_no, line_no, paid_at, completed_at, matures_at, refunded_at, store_id, slug, title,
+    region, product_title, sku, quantity, paid, amount, position, scheme, base, base_amount, rate_bps, uncapped_amount,
+    outcome). `kind` is "commission", "clawback", "supply" or "return", `amount` what the line adds to the statement in
+    fen: below 0 what a refund takes back. What explains a commission is None of a brand's line.
     """
-    asked = (
-        func.unnest(
-            _numbers(it.statement_id for it in pages),
-            _numbers(it.distributor_id for it in pages),
-            _numbers(it.after[0] if it.after else 0 for it in pages),
-        )
-        .table_valued("statement_id", "distributor_id", "after", with_ordinality="n", name="asked")
-        .render_derived()
+    rows = await session.execute(
+        statements("settlements")["lines"],
+        {
+            "statement_ids": [it.statement_id for it in pages],
+            "distributor_ids": [it.distributor_id for it in pages],
+            "parts": [it.after[0] if it.after else 0 for it in pages],
+            "ids": [it.after[1] if it.after else 0 for it in pages],
+            "limit": max(it.limit for it in pages),
+        },
     )
-    limit = max(it.limit for it in pages)
-    # OFFSET 0: first what is in the statement, then its first ids; else the planner may walk all ids there are.
-    of_distributor = (
-        select(Commission)
-        .where(Commission.distributor_id == asked.c.distributor_id, Commission.statement_id == asked.c.statement_id)
-        .where(Commission.id > asked.c.after)
-        .correlate(asked)
-        .offset(0)
-        .subquery()
-    )
-    of_brand = (
-        select(OrderLine)
-        .where(asked.c.distributor_id.is_(None), OrderLine.statement_id == asked.c.statement_id)
-        .where(OrderLine.id > asked.c.after)
-        .correlate(asked)
-        .offset(0)
-        .subquery()
-    )
-    earned = select(of_distributor).order_by(of_distributor.c.id).limit(limit).lateral("earned")
-    owed = select(of_brand).order_by(of_brand.c.id).limit(limit).lateral("owed")
-    part = union_all(
-        select(asked.c.n, earned.c.id, earned.c.branch_id, earned.c.line_id, earned.c.amount)
-        .add_columns(*(earned.c[name] for name in _WHY))
-        .join(earned, true()),
-        select(asked.c.n, owed.c.id, owed.c.branch_id, owed.c.id, owed.c.supply)
-        .add_columns(*(null() for _ in _WHY))
-        .join(owed, true()),
-    ).subquery("part")
-    query = (
-        select(part, OrderLine.line_no, OrderLine.quantity, OrderLine.paid)
-        .add_columns(Order.order_no, Order.paid_at, Order.completed_at, Order.matures_at)
-        .add_columns(Bundle("store", Store.id, Store.slug, Store.title, Store.region))
-        .add_columns(Product.title.label("product_title"), Variant.sku, Rule.scheme, Rule.base)
-        .join(OrderLine, and_(OrderLine.branch_id == part.c.branch_id, OrderLine.id == part.c.line_id))
-        .join(Order, and_(Order.branch_id == OrderLine.branch_id, Order.id == OrderLine.order_id))
-        .join(Store, Store.id == Order.store_id)
-        .join(Product, Product.id == OrderLine.product_id)
-        .join(Variant, Variant.id == OrderLine.variant_id)
-        .outerjoin(Rule, Rule.id == part.c.rule_id)
-        .order_by(part.c.n, part.c.id)
-    )
-    return _by_page(await session.execute(query), len(pages))
+    return _by_page(rows, len(pages))
 
 
 def _numbers(values: Iterable[int | None]) -> ColumnElement[Any]:
@@ -350,7 +307,7 @@ def _by_page(rows: Result[*tuple[Any, ...]], pages: int) -> list[Sequence[AnyRow
 
 
 class StatementLine(NamedTuple):
-    """What one statement pays. Of a brand's line `amount` is its supply, and what explains a commission is None."""
+    """A line of a statement; of a brand's what explains a commission is None, and `outcome` too but for a return."""
 
     order_no: str
     line_no: int
@@ -379,8 +336,8 @@ class Payable(NamedTuple):
     pending: int
 
 
-# One statement, so one snapshot. What is open is found by the index of lines in no statement, which stays short; the
-# statements by their run, since a brand has at most one in each.
+# One statement, so one snapshot. What is open is found by the indexes of lines and returns in no statement, which stay
+# short; the statements by their run, since a brand has at most one in each.
 _PAYABLE = text("""
     SELECT (
         SELECT coalesce(sum(part.amount), 0)::bigint
@@ -392,17 +349,26 @@ _PAYABLE = text("""
         ) AS part
         WHERE a.kind = 'brand_payable' AND a.brand_id = :brand_id
     ) AS balance, (
-        SELECT coalesce(sum(s.gross), 0)::bigint
+        SELECT coalesce(sum(s.gross - s.clawbacks), 0)::bigint
         FROM settlement_runs r
         JOIN statements s ON s.run_id = r.id AND s.distributor_id IS NULL AND s.brand_id = :brand_id
-    ) AS in_statements, completed, pending
+    ) AS in_statements, sold.completed - returned.completed, sold.pending - returned.pending
     FROM (
-        SELECT coalesce(sum(l.supply) FILTER (WHERE o.completed_at IS NOT NULL), 0)::bigint AS completed,
-               coalesce(sum(l.supply) FILTER (WHERE o.completed_at IS NULL), 0)::bigint AS pending
+        SELECT coalesce(sum(l.quantity * l.supply_price) FILTER (WHERE o.completed_at IS NOT NULL), 0)::bigint
+                   AS completed,
+               coalesce(sum(l.quantity * l.supply_price) FILTER (WHERE o.completed_at IS NULL), 0)::bigint AS pending
         FROM order_lines l
         JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
         WHERE l.brand_id = :brand_id AND l.statement_id IS NULL AND o.paid_at IS NOT NULL
-    ) AS open
+    ) AS sold
+    CROSS JOIN (
+        SELECT coalesce(sum(r.supply) FILTER (WHERE o.completed_at IS NOT NULL), 0)::bigint AS completed,
+               coalesce(sum(r.supply) FILTER (WHERE o.completed_at IS NULL), 0)::bigint AS pending
+        FROM refund_lines r
+        JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
+        JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+        WHERE l.brand_id = :brand_id AND r.statement_id IS NULL AND r.supply <> 0 AND o.paid_at IS NOT NULL
+    ) AS returned
 """)
 
 

@@ -16,7 +16,7 @@ from pgqueuer.queries import Queries
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import exports, ranking
+from s2b2c import exports, ledger, ranking
 from s2b2c.config import state_dir
 from s2b2c.db import Database
 from s2b2c.jobs import JobFailed
@@ -41,7 +41,7 @@ async def export_settlement(db: Database, *, run_id: int) -> None:
         await exports.export_settlement(session, run_id, format="csv", out=out)
 
 
-_SCANS: tuple[Scan, ...] = (ranking.roll_up,)
+_SCANS: tuple[Scan, ...] = (ranking.roll_up, ledger.checkpoint)
 _JOBS: tuple[Job, ...] = (export_settlement,)
 
 _JOBS_AT_ONCE = 4

@@ -62,6 +62,8 @@ _NAMED = {
 _NOT_IMPORTED = {
     "alembic_version",
     "clawbacks",
+    "ledger_checkpoints",
+    "ledger_horizon",
     "pgqueuer",
     "pgqueuer_log",
     "ranking_policies",

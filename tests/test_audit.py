@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import audit, models, orders, ranking, settlements
+from s2b2c.orders import Refund, RefundedLine
 from s2b2c.sql import statements
 from tests import factories
 
@@ -18,12 +19,17 @@ LATER = datetime(2026, 9, 28, 5, tzinfo=UTC)
 CUTOFF = datetime(2026, 10, 1, tzinfo=UTC)
 PROMOTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 
+REFUNDED_AT = {"settled": datetime(2026, 9, 2, 5, tzinfo=UTC), "completed": datetime(2026, 9, 29, 5, tzinfo=UTC)}
+
 ORDERS = ("settled", "completed", "paid", "placed")
 
 
 async def _a_world(session: AsyncSession) -> dict[str, int | str]:
-    """Four orders of 9899 in a chain of three, one settled, one completed, one paid, one placed; and their names."""
-    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    """Four orders of 9899 in a chain of three, one settled, one completed, one paid, one placed; and their names.
+
+    One unit of all but the paid one is refunded: of the settled one before its completion, of the placed one too early.
+    """
+    plan = await factories.a_plan(session, {"level_bps": [1200, 300]})
     top = await factories.a_distributor(session, rank=1)
     parent = await factories.a_distributor(session, parent=top, rank=2)
     seller = await factories.a_distributor(session, parent=parent, rank=3)
@@ -52,6 +58,7 @@ async def _a_world(session: AsyncSession) -> dict[str, int | str]:
         "product": variant.product_id,
         "quiet": (await factories.a_variant(session)).id,
         "day": "2026-09-01",
+        "plan": plan.id,
     }
     for state in ORDERS:
         order = await factories.an_order(session, store, (variant, 2, 4990, 81))
@@ -61,15 +68,36 @@ async def _a_world(session: AsyncSession) -> dict[str, int | str]:
             )
         )
         names[state] = order.id
+    back = RefundedLine(1, quantity=1, goods_back=True)
     for state, completed_at in {"settled": COMPLETED_AT, "completed": LATER, "paid": None}.items():
         await orders.pay(session, [(top.id, int(names[state]), PAID_AT)], rail="import")
+        if state == "settled":
+            await orders.refund(session, [Refund(top.id, int(names[state]), state, REFUNDED_AT[state], [back])])
         if completed_at:
             await orders.complete(session, [(top.id, int(names[state]), completed_at)], hold_days=7)
-    assert await ranking.roll_up(session) == 3
+    completed = [Refund(top.id, int(names["completed"]), "completed", REFUNDED_AT["completed"], [back])]
+    assert await orders.refund(session, completed) == 1
+    await orders.refund(session, [Refund(top.id, int(names["placed"]), "placed", PAID_AT, [back])])
+    assert await ranking.roll_up(session) == 5
     settled = await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
     assert settled is not None
     names["run"] = settled.run_id
-    return names | await _keys(session)
+    return names | await _keys(session) | await _refund_keys(session)
+
+
+async def _refund_keys(session: AsyncSession) -> dict[str, int | str]:
+    """`r_<state>` and `rl_<state>`: the refund of an order and its line, `b0_<state>` and `b1_<state>` its clawbacks."""
+    found = await session.execute(
+        text(
+            "SELECT r.reference, r.id, l.id, array_agg(b.id ORDER BY b.id) FROM refunds r JOIN refund_lines l ON l.refund_id = r.id "
+            "LEFT JOIN clawbacks b ON b.refund_id = r.id GROUP BY r.reference, r.id, l.id"
+        )
+    )
+    keys: dict[str, int | str] = {}
+    for state, refund, line, clawbacks in found:
+        keys |= {f"r_{state}": refund, f"rl_{state}": line}
+        keys |= {f"b{number}_{state}": key for number, key in enumerate(clawbacks)}
+    return keys
 
 
 async def _keys(session: AsyncSession) -> dict[str, int | str]:
@@ -115,9 +143,24 @@ CORRUPTIONS = {
         "ALTER TABLE order_lines DROP CONSTRAINT ck_order_lines_paid",
         "UPDATE order_lines SET discount = discount + 1 WHERE id = {line_placed}",
     ),
-    "line_supply": _wrong(
+    "line_refunds": _wrong(
         "order_lines {branch}/{line_placed}",
         "UPDATE order_lines SET supply = supply - 1, platform = platform + 1 WHERE id = {line_placed}",
+    ),
+    "refund_states": _wrong(
+        ("refunds {branch}/998", "refunds {branch}/999"),
+        "INSERT INTO refunds (branch_id, id, order_id, reverses_id, state, refunded_at) "
+        "SELECT branch_id, 998, order_id, id, state, refunded_at FROM refunds WHERE id = {r_placed}",
+        "INSERT INTO refund_lines (branch_id, refund_id, line_id, quantity, amount, supply) "
+        "SELECT branch_id, 998, line_id, -quantity, 1 - amount, -supply FROM refund_lines WHERE id = {rl_placed}",
+        "INSERT INTO refunds (branch_id, id, order_id, reference, state, refunded_at) "
+        "VALUES ({branch}, 999, {paid}, 'empty', 'applied', '2026-09-02')",
+        "INSERT INTO claims VALUES ('refund', 'empty', {branch}, 999)",
+    ),
+    "clawbacks": _wrong(
+        ("commissions {branch}/{c0_completed}", "commissions {branch}/{c1_completed}"),
+        "ALTER TABLE clawbacks DROP CONSTRAINT uq_clawbacks_branch_id_commission_id_refund_id",
+        "UPDATE clawbacks SET commission_id = {c0_completed} + {c1_completed} - commission_id WHERE refund_id = {r_completed}",
     ),
     "line_commissions": _wrong(
         "order_lines {branch}/{line_paid}",
@@ -153,6 +196,7 @@ CORRUPTIONS = {
         "DELETE FROM commissions WHERE id = {c1_paid}",
         "UPDATE order_lines SET commission = 1187, platform = 3512 WHERE id = {line_paid}",
     ),
+    "plan_positions": _wrong("plans {plan}", "UPDATE plans SET paid_positions = 1"),
     "order_states": _wrong(
         "orders {branch}/{paid}",
         "ALTER TABLE orders DROP CONSTRAINT ck_orders_times",
@@ -164,7 +208,7 @@ CORRUPTIONS = {
         "SELECT branch_id, 999, 'empty', store_id, customer_id, seller_id, state, placed_at FROM orders WHERE id = {placed}",
         "INSERT INTO claims VALUES ('order_no', 'empty', {branch}, 999)",
     ),
-    "order_claims": _wrong(
+    "claims": _wrong(
         ("orders {branch}/{placed}", "claims stray"),
         "UPDATE claims SET name = 'stray' WHERE event_id = {placed}",
     ),
@@ -180,6 +224,11 @@ CORRUPTIONS = {
     "transfer_times": _wrong(
         "transfers {branch}/999",
         "UPDATE transfers SET id = 999, posted_at = posted_at + interval '1 s' WHERE source_id = {paid}",
+    ),
+    "refund_transfers": _wrong(
+        ("refunds {branch}/{r_settled}", "refunds {branch}/{r_completed}"),
+        "UPDATE transfers SET amount = amount + 1 WHERE code = 'supply_return' AND source_id = {r_settled}",
+        "UPDATE transfers SET amount = amount - 1 WHERE code = 'supply_return' AND source_id = {r_completed}",
     ),
     "account_balances": _wrong(
         ("escrow 0", "brand_payable {brand}"),
@@ -197,8 +246,11 @@ CORRUPTIONS = {
         "INSERT INTO statements VALUES (999, {run}, {top}, NULL, 1, 1187)",
     ),
     "statement_payees": _wrong(
-        "commissions {branch}/{c0_settled}",
+        ("commissions {branch}/{c0_settled}", "clawbacks {branch}/{b0_settled}"),
         "UPDATE statements SET distributor_id = {top} WHERE distributor_id = {seller}",
+    ),
+    "settled_refunds": _wrong(
+        "refunds {branch}/{r_settled}", "UPDATE refunds SET run_id = NULL WHERE id = {r_settled}"
     ),
     "settled_early": _wrong(
         "order_lines {branch}/{line_settled}", "UPDATE settlement_runs SET cutoff = '2026-09-11 05:00:00+00'"
@@ -206,7 +258,7 @@ CORRUPTIONS = {
     "half_settled": _wrong(
         "commissions {branch}/{c1_settled}",
         "UPDATE commissions SET statement_id = NULL WHERE id = {c1_settled}",
-        "DELETE FROM statements WHERE distributor_id = {parent}",
+        "UPDATE statements SET lines = 1, gross = 0 WHERE distributor_id = {parent}",
     ),
     "settlement_runs": _wrong(
         "settlement_runs 999", "INSERT INTO settlement_runs (id, cutoff, state) VALUES (999, '2026-10-01', 'draft')"
@@ -236,11 +288,15 @@ CORRUPTIONS = {
         "listings {store}/{product}", "UPDATE products SET state = 'delisted' WHERE id = {product}"
     ),
     "listing_prices": _wrong("listings {store}/{product}", "UPDATE listings SET price = 4199"),
-    "daily_sellers": _wrong("daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1"),
+    "daily_sellers": _wrong(
+        "daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1 WHERE day = '{day}'"
+    ),
     "named_rows": _wrong(
         "order_lines {branch}/{line_placed}", "UPDATE order_lines SET product_id = 999 WHERE id = {line_placed}"
     ),
-    "daily_brands": _wrong("daily_brands {branch}/{store}/{brand}/{day}", "UPDATE daily_brands SET units = units - 1"),
+    "daily_brands": _wrong(
+        "daily_brands {branch}/{store}/{brand}/{day}", "UPDATE daily_brands SET units = units - 1 WHERE day = '{day}'"
+    ),
 }
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import openpyxl
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from s2b2c import exports, models, orders, settlements
 from s2b2c.db import Database
 from s2b2c.exports import Exported, ExportError
+from s2b2c.orders import Refund, RefundedLine
 from s2b2c.settlements import Totals
 from tests import factories
 
@@ -88,11 +89,35 @@ async def test_csv(db: Database, tmp_path: Path) -> None:
         "合计,3,3,66.83,6683",
         "",
     ]
-    assert exported == Exported(out, hashlib.sha256(content).hexdigest(), Totals(2, 2, 1483), Totals(1, 1, 5200))
+    assert exported == Exported(out, hashlib.sha256(content).hexdigest(), Totals(2, 2, 1483, 0), Totals(1, 1, 5200, 0))
     assert seen == [(2, 3), (3, 3)]
     checked = subprocess.run(["sha256sum", "-c", "run.csv.sha256"], cwd=tmp_path, capture_output=True, check=True)  # noqa: ASYNC221
     assert checked.stdout == b"run.csv: OK\n"
     assert _contents(tmp_path).keys() == {"run.csv", "run.csv.sha256"}
+
+
+async def test_what_refunds_took_back(db: Database, tmp_path: Path) -> None:
+    await _a_run(db, "鲜肉猫粮")
+    later = datetime(2026, 11, 1, tzinfo=UTC)
+    async with db.write() as session:
+        order = (await session.scalars(select(models.Order))).one()
+        line = RefundedLine(1, quantity=1, goods_back=True)
+        await orders.refund(session, [Refund(order.branch_id, order.id, "a", NOW, [line])])
+        settled = await settlements.settle(session, cutoff=later, now=later)
+    assert settled is not None
+    out = tmp_path / "run.csv"
+    await _export(db, settled.run_id, out)
+    when = "2026-09-02 01:00:00,2026-09-04 13:00:00,2026-10-01 08:00:00,wang,1,鲜肉猫粮,SKU1,2,98.99"
+    assert out.read_text("utf-8-sig").splitlines()[1:] == [
+        f"分销商,L1,王姐,5,NO1,{when},0,,,-5.93,-593,退款回收佣金",
+        f"分销商,L2,华东,4,NO1,{when},1,,,-1.47,-147,退款回收佣金",
+        f"品牌,鲜宠,鲜宠,6,NO1,{when},,,,-26.00,-2600,退款退回供货款",
+        "",
+        "控制合计,结算单数,行数,金额（元）,金额（分）",
+        "分销商,2,2,-7.40,-740",
+        "品牌,1,1,-26.00,-2600",
+        "合计,3,3,-33.40,-3340",
+    ]
 
 
 async def test_xlsx_holds_the_same(db: Database, tmp_path: Path) -> None:

@@ -4,12 +4,16 @@
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+import pytest
+from asyncpg.exceptions import InsufficientPrivilegeError
+from sqlalchemy import select, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import ledger, models, orders
-from s2b2c.db import AnyRow
+from s2b2c.db import AnyRow, Base
 from s2b2c.ledger import TransfersPage
+from s2b2c.orders import Refund, RefundedLine
 from tests import factories
 
 PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
@@ -130,3 +134,41 @@ async def test_pages_of_transfers_of_many_accounts_at_once(session: AsyncSession
         *(moves[it.id][:3] for it in accounts),
         moves[escrow.id][1:4],
     ]
+
+
+# The columns that say how much, whose and why: all but the mark of the statement that pays a row.
+_FOR_GOOD: dict[type[Base], set[str]] = {
+    models.Commission: {"statement_id"},
+    models.Clawback: {"statement_id"},
+    models.RefundLine: {"statement_id"},
+    models.Transfer: set(),
+}
+
+
+_CHANGES = [
+    f"UPDATE {model.__tablename__} SET {column.name} = {column.name}"
+    for model, may_change in _FOR_GOOD.items()
+    for column in model.__table__.columns
+    if column.name not in may_change
+]
+_CHANGES += [f"{verb} {model.__tablename__}" for model in _FOR_GOOD for verb in ("DELETE FROM", "TRUNCATE")]
+
+
+@pytest.mark.parametrize("statement", _CHANGES)
+async def test_the_database_refuses_to_change_what_was_written(session: AsyncSession, statement: str) -> None:
+    """Even to what it is already."""
+    world = await _a_world(session)
+    order = (await session.scalars(select(models.Order).where(models.Order.order_no == world.numbers[0]))).one()
+    refund = Refund(order.branch_id, order.id, "R1", DONE_AT, (RefundedLine(1, quantity=1),))
+    assert await orders.refund(session, [refund]) == 1
+    before = {table: await _rows(session, table) for table in _FOR_GOOD}
+    assert all(before.values())
+    with pytest.raises(ProgrammingError) as refused:
+        async with session.begin_nested():
+            await session.execute(text(statement))
+    assert isinstance(refused.value.driver_exception, InsufficientPrivilegeError)
+    assert {table: await _rows(session, table) for table in _FOR_GOOD} == before
+
+
+async def _rows(session: AsyncSession, model: type[Base]) -> list[AnyRow]:
+    return list(await session.execute(select(*model.__table__.columns).order_by(*model.__table__.primary_key)))

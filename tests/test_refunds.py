@@ -98,7 +98,7 @@ async def test_three_amounts_take_back_every_fen(session: AsyncSession) -> None:
 
 
 @pytest.mark.parametrize("completed", [False, True])
-async def test_unit_by_unit(session: AsyncSession, completed: bool) -> None:
+async def test_unit_by_unit(session: AsyncSession, *, completed: bool) -> None:
     """4949 and 4950; the goods come back, so the brand gives back 2600 each time."""
     order = await _order_of_9899(session)
     await _pay(session, order)

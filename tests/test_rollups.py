@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import models, ranking
+from s2b2c import models, orders, ranking
 from s2b2c.db import Database
 from tests import factories
 
@@ -179,3 +179,32 @@ async def test_a_crash_leaves_nothing_done(db: Database) -> None:
         assert await rows(session, SELLERS) == []
         assert await ranking.roll_up(session) == 45
         assert await rows(session, SELLERS) == await rows(session, SELLERS_FROM_LINES)
+
+
+async def test_refunds_stand_on_the_day_they_succeed_and_a_reversal_takes_them_from_it(session: AsyncSession) -> None:
+    owner = await factories.a_distributor(session)
+    store = await factories.a_store(session, owner)
+    one, other = await factories.a_variant(session), await factories.a_variant(session)
+    order = await factories.an_order(session, store, (one, 2, 4990, 81), (other, 1, 100, 0), placed_at=NOON)
+    waiting = orders.Refund(order.branch_id, order.id, "a", NOON, [orders.RefundedLine(1, amount=300)])
+    await orders.refund(session, [waiting])
+    assert await ranking.roll_up(session) == 0
+    await orders.pay(session, [(order.branch_id, order.id, NOON)], rail="import")
+    later = datetime(2025, 6, 2, 17, tzinfo=UTC)  # the third of June in Shanghai
+    whole = [orders.RefundedLine(1), orders.RefundedLine(2)]
+    await orders.refund(session, [orders.Refund(order.branch_id, order.id, "b", later, whole)])
+    assert await ranking.roll_up(session) == 3
+    assert await ranking.roll_up(session) == 0
+    first, third = date(2025, 6, 1), date(2025, 6, 3)
+    assert await rows(session, SELLERS) == [
+        (owner.branch_id, owner.id, first, 1, 3, 9999, 300),
+        (owner.branch_id, owner.id, third, 0, 0, 0, 9699),
+    ]
+    await orders.reverse_refunds(session, [("b", datetime(2025, 6, 9, tzinfo=UTC))])
+    assert await ranking.roll_up(session) == 1
+    assert await rows(session, BRANDS) == [
+        (owner.branch_id, store.id, one.brand_id, first, 1, 2, 9899, 300),
+        (owner.branch_id, store.id, one.brand_id, third, 0, 0, 0, 0),
+        (owner.branch_id, store.id, other.brand_id, first, 1, 1, 100, 0),
+        (owner.branch_id, store.id, other.brand_id, third, 0, 0, 0, 0),
+    ]

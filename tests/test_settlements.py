@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c import ledger, models, notices, orders, settlements
 from s2b2c.db import AnyRow, Database
 from s2b2c.errors import Refused
+from s2b2c.orders import Refund, RefundedLine
 from s2b2c.settlements import LinesPage, Settled, StatementLine, StatementsPage, Totals
 from tests import factories
 
@@ -59,7 +60,7 @@ async def test_the_worked_example(session: AsyncSession) -> None:
     settled = await _settle(session)
 
     assert settled is not None
-    assert settled == Settled(settled.run_id, 1, Totals(2, 2, 1483), Totals(1, 1, 5200))
+    assert settled == Settled(settled.run_id, 1, Totals(2, 2, 1483, 0), Totals(1, 1, 5200, 0))
     run = await session.get_one(models.SettlementRun, settled.run_id)
     assert (run.cutoff, run.state, run.created_at) == (CUTOFF, "draft", NOW)
     (brand,) = await settlements.statement_rows(session, settled.run_id, payee="brand")
@@ -87,7 +88,7 @@ async def test_zero_and_blocked_commissions_stand_in_a_statement_too(session: As
     await _completed(session, store, await factories.a_variant(session))
     settled = await _settle(session)
     assert settled is not None
-    assert settled.distributors == Totals(2, 2, 0)
+    assert settled.distributors == Totals(2, 2, 0, 0)
     unsettled = select(func.count()).where(models.Commission.statement_id.is_(None))
     assert await session.scalar(unsettled) == 0
     outcomes = [
@@ -148,7 +149,9 @@ async def test_batches_cover_everything(session: AsyncSession, monkeypatch: pyte
     settled = await settlements.settle(
         session, cutoff=CUTOFF, now=NOW, progress=lambda done, total: seen.append((done, total))
     )
-    assert settled == Settled(settled.run_id if settled else 0, 6, Totals(4, 12, 6 * 1483), Totals(1, 6, 6 * 5200))
+    assert settled == Settled(
+        settled.run_id if settled else 0, 6, Totals(4, 12, 6 * 1483, 0), Totals(1, 6, 6 * 5200, 0)
+    )
     assert seen == [(2, 6), (4, 6), (6, 6)]
     stored = await session.execute(
         text(
@@ -238,7 +241,7 @@ async def test_lines_say_what_they_pay_and_why(session: AsyncSession) -> None:
     for line in (upline, seller, brand):
         assert (line.order_no, line.line_no, line.quantity, line.paid) == (order.order_no, 1, 2, 9899)
         assert (line.paid_at, line.completed_at, line.matures_at) == (PAID_AT, COMPLETED_AT, MATURES_AT)
-        assert (line.store.id, line.store.slug) == (store.id, store.slug)
+        assert (line.store_id, line.slug, line.title, line.region) == (store.id, store.slug, store.title, store.region)
         assert (line.product_title, line.sku) == (product.title, variant.sku)
     explained = "position", "scheme", "base", "base_amount", "rate_bps", "uncapped_amount", "amount", "outcome"
     assert [tuple(getattr(line, name) for name in explained) for line in (seller, upline, brand)] == [
@@ -261,7 +264,7 @@ async def test_pages_of_lines_of_many_statements_at_once(session: AsyncSession) 
     seller, brand = statements[store.distributor_id], statements[None]
     (first,) = await _read_lines(session, LinesPage(seller, store.distributor_id, None, 1))
     assert [line.order_no for line in first] == numbers[:1]
-    after = (first[0].id,)
+    after = (0, first[0].id)
     rest, all_, owed = await _read_lines(
         session,
         LinesPage(seller, store.distributor_id, after, 2),
@@ -276,7 +279,7 @@ async def test_pages_of_lines_of_many_statements_at_once(session: AsyncSession) 
         session,
         LinesPage(brand, store.distributor_id, None, 5),  # a statement of somebody else
         LinesPage(seller, None, None, 5),
-        LinesPage(seller, store.distributor_id, (all_[-1].id,), 5),
+        LinesPage(seller, store.distributor_id, (0, all_[-1].id), 5),
     )
     assert none == [[], [], []]
 
@@ -294,8 +297,8 @@ async def test_runs_and_what_they_add_up_to(session: AsyncSession) -> None:
         ids.append(settled.run_id)
     newest, middle = await settlements.runs(session, after=None, limit=2)
     assert (newest.id, newest.cutoff, newest.state, newest.created_at) == (ids[2], CUTOFF, "draft", NOW)
-    assert (tuple(newest.distributors), tuple(newest.brands)) == ((2, 6, 4449), (1, 3, 15600))
-    assert (tuple(middle.distributors), tuple(middle.brands)) == ((2, 4, 2966), (1, 2, 10400))
+    assert (tuple(newest.distributors), tuple(newest.brands)) == ((2, 6, 4449, 0), (1, 3, 15600, 0))
+    assert (tuple(middle.distributors), tuple(middle.brands)) == ((2, 4, 2966, 0), (1, 2, 10400, 0))
     (oldest,) = await settlements.runs(session, after=(middle.id,), limit=2)
     assert oldest == await settlements.run(session, ids[0])
     assert await settlements.run(session, ids[2] + 1) is None
@@ -379,14 +382,14 @@ async def test_every_payee_is_told(session: AsyncSession, cutoff: datetime, name
     assert await _settle(session, cutoff)
     told = (await session.scalars(select(models.Notice).order_by(models.Notice.id))).all()
     seller = await session.get_one(models.Distributor, store.distributor_id)
-    assert [(it.distributor_id, it.brand_id, it.facts["gross_amount"]) for it in told] == [
+    assert [(it.distributor_id, it.brand_id, it.facts["net_amount"]) for it in told] == [
         (seller.parent_id, None, 592),
         (seller.id, None, 2374),
         (None, variant.brand_id, 10400),
     ]
     for notice in told:
         assert (notice.kind, notice.created_at, notice.read_at) == ("statement_ready", NOW, None)
-        assert notice.facts.keys() == {"cutoff", "lines", "gross_amount"}
+        assert notice.facts.keys() == {"cutoff", "lines", "net_amount"}
         assert (notice.facts["cutoff"], notice.facts["lines"]) == (named, 2)
     english = notices.words(told[1].kind, told[1].facts, "en")
     assert english == f"Your statement up to {named} is ready: 2 lines, 23.74 yuan."
@@ -420,3 +423,102 @@ async def test_what_a_brand_is_owed(session: AsyncSession) -> None:
     assert await settlements.payable(session, variant.brand_id) == (18200, 18200, 0, 0)
     account = select(models.LedgerAccount.id).where(models.LedgerAccount.brand_id == variant.brand_id)
     assert await ledger.balance(session, (await session.scalars(account)).one()) == 18200
+
+
+REFUNDED_AT = datetime(2026, 9, 20, 5, tzinfo=UTC)
+NEXT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+async def _refund(session: AsyncSession, order: models.Order, reference: str, at: datetime = REFUNDED_AT) -> None:
+    """One of the two units, which comes back: 4949 to the customer, 593 and 147 of the shares, 2600 of the supply."""
+    line = RefundedLine(1, quantity=1, goods_back=True)
+    assert await orders.refund(session, [Refund(order.branch_id, order.id, reference, at, [line])]) == 1
+
+
+async def _settled_nets(session: AsyncSession) -> list[tuple[int, str, int, int, int]]:
+    """(run, payee, lines, gross, clawbacks) of every statement, in the order they were written."""
+    rows = await session.execute(
+        text(
+            "SELECT run_id, CASE WHEN brand_id IS NULL THEN d.code ELSE 'brand' END, lines, gross, clawbacks "
+            "FROM statements s LEFT JOIN distributors d ON d.id = s.distributor_id ORDER BY s.id"
+        )
+    )
+    return [(run_id, payee, lines, gross, back) for run_id, payee, lines, gross, back in rows]
+
+
+async def test_a_refund_is_settled_with_its_order(session: AsyncSession) -> None:
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    store, variant = await _chain(session), await factories.a_variant(session)
+    order = await _completed(session, store, variant)
+    await _refund(session, order, "a", COMPLETED_AT)
+    settled = await _settle(session)
+    assert settled is not None
+    assert settled == Settled(settled.run_id, 1, Totals(2, 4, 1483, 740), Totals(1, 2, 5200, 2600))
+    parent, seller, _ = await _settled_nets(session)
+    assert (parent[2:], seller[2:]) == ((2, 296, 147), (2, 1187, 593))
+    assert await _settle(session, NOW) is None
+    shown = (await session.scalars(select(models.Statement).order_by(models.Statement.id))).all()
+    pages = [LinesPage(it.id, it.distributor_id, None, 5) for it in shown]
+    found = await _read_lines(session, *pages)
+    assert [[(it.kind, it.amount, it.position, it.outcome, it.refunded_at) for it in rows] for rows in found] == [
+        [("commission", 296, 1, "earned", None), ("clawback", -147, 1, None, COMPLETED_AT)],
+        [("commission", 1187, 0, "earned", None), ("clawback", -593, 0, None, COMPLETED_AT)],
+        [("supply", 5200, None, None, None), ("return", -2600, None, None, COMPLETED_AT)],
+    ]
+    first = found[1][0]
+    (rest,) = await _read_lines(session, LinesPage(shown[1].id, shown[1].distributor_id, (first.part, first.id), 5))
+    assert [it.kind for it in rest] == ["clawback"]
+    printed = await settlements.statement_lines(session, shown[1].id)
+    assert [(it.amount, it.outcome) for it in printed] == [(1187, "earned"), (-593, "clawback")]
+
+
+async def test_a_refund_after_its_order_was_settled_makes_a_statement_below_nothing(session: AsyncSession) -> None:
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    store, variant = await _chain(session), await factories.a_variant(session)
+    order = await _completed(session, store, variant)
+    first = await _settle(session, MATURES_AT + timedelta(seconds=1))
+    await _refund(session, order, "a")
+    assert await _settle(session, REFUNDED_AT) is None
+    second = await _settle(session)
+    assert first is not None
+    assert second is not None
+    assert second == Settled(second.run_id, 0, Totals(2, 2, 0, 740), Totals(1, 1, 0, 2600))
+    assert [it[2:] for it in await _settled_nets(session) if it[0] == second.run_id] == [
+        (1, 0, 147),
+        (1, 0, 593),
+        (1, 0, 2600),
+    ]
+    owed = await settlements.payable(session, variant.brand_id)
+    assert owed == settlements.Payable(balance=2600, in_statements=2600, not_in_statement=0, pending=0)
+    await orders.reverse_refunds(session, [("a", NOW)])
+    assert (await settlements.payable(session, variant.brand_id)).not_in_statement == 2600
+    third = await settlements.settle(session, cutoff=NEXT, now=NEXT)
+    assert third is not None
+    assert (third.distributors, third.brands) == (Totals(2, 2, 0, -740), Totals(1, 1, 0, -2600))
+
+
+async def test_a_refund_waits_for_the_maturity_of_its_order(session: AsyncSession) -> None:
+    await factories.a_plan(session, {"level_bps": [1200, 300]})
+    store, variant = await _chain(session), await factories.a_variant(session)
+    order = await factories.an_order(session, store, (variant, 2, 4990, 81))
+    await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
+    await _refund(session, order, "a", COMPLETED_AT)
+    assert await _settle(session) is None
+    owed = await settlements.payable(session, variant.brand_id)
+    assert owed == settlements.Payable(balance=0, in_statements=0, not_in_statement=0, pending=2600)
+    await orders.complete(session, [(order.branch_id, order.id, COMPLETED_AT)], hold_days=7)
+    assert await _settle(session, MATURES_AT) is None
+    owed = await settlements.payable(session, variant.brand_id)
+    assert owed == settlements.Payable(balance=2600, in_statements=0, not_in_statement=2600, pending=0)
+    settled = await _settle(session)
+    assert settled is not None
+    assert settled.distributors == Totals(2, 4, 1483, 740)
+
+
+async def test_a_refund_that_takes_nothing_back_makes_no_run(session: AsyncSession) -> None:
+    store, variant = await _chain(session), await factories.a_variant(session)
+    order = await _completed(session, store, variant)
+    assert await _settle(session)
+    line = RefundedLine(1, amount=100)
+    await orders.refund(session, [Refund(order.branch_id, order.id, "a", REFUNDED_AT, [line])])
+    assert await _settle(session) is None

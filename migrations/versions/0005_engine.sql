@@ -52,6 +52,9 @@ ALTER TABLE commissions ALTER COLUMN rate_bps DROP NOT NULL;
 
 ALTER TABLE statements ADD COLUMN clawbacks BIGINT DEFAULT '0' NOT NULL;
 
+UPDATE notices SET facts = facts - 'gross_amount' || jsonb_build_object('net_amount', facts -> 'gross_amount')
+WHERE kind = 'statement_ready' AND facts ? 'gross_amount';
+
 ALTER TABLE claims DROP CONSTRAINT ck_claims_kind;
 ALTER TABLE claims ADD CONSTRAINT ck_claims_kind CHECK (kind IN ('order_no', 'refund')) NOT VALID;
 ALTER TABLE claims VALIDATE CONSTRAINT ck_claims_kind;
@@ -67,6 +70,15 @@ ALTER TABLE transfers
     ADD CONSTRAINT ck_transfers_source_type CHECK (source_type IN ('order', 'refund')) NOT VALID;
 ALTER TABLE transfers VALIDATE CONSTRAINT ck_transfers_source_type;
 
+ALTER TABLE daily_sellers DROP CONSTRAINT ck_daily_sellers_not_negative;
+ALTER TABLE daily_sellers
+    ADD CONSTRAINT ck_daily_sellers_not_negative CHECK (orders >= 0 AND units >= 0 AND paid >= 0) NOT VALID;
+ALTER TABLE daily_sellers VALIDATE CONSTRAINT ck_daily_sellers_not_negative;
+ALTER TABLE daily_brands DROP CONSTRAINT ck_daily_brands_not_negative;
+ALTER TABLE daily_brands
+    ADD CONSTRAINT ck_daily_brands_not_negative CHECK (orders >= 0 AND units >= 0 AND paid >= 0) NOT VALID;
+ALTER TABLE daily_brands VALIDATE CONSTRAINT ck_daily_brands_not_negative;
+
 CREATE SEQUENCE refunds_id_seq;
 
 CREATE TABLE refunds (
@@ -78,6 +90,7 @@ CREATE TABLE refunds (
     state TEXT NOT NULL,
     refunded_at TIMESTAMP WITH TIME ZONE NOT NULL,
     rolled_up BOOLEAN DEFAULT false NOT NULL,
+    run_id BIGINT,
     CONSTRAINT pk_refunds PRIMARY KEY (id, branch_id),
     CONSTRAINT fk_refunds_branch_id_order_id FOREIGN KEY(branch_id, order_id) REFERENCES orders (branch_id, id),
     CONSTRAINT fk_refunds_branch_id_reverses_id FOREIGN KEY(branch_id, reverses_id) REFERENCES refunds (branch_id, id),
@@ -88,17 +101,22 @@ CREATE TABLE refunds (
 
 CREATE INDEX ix_refunds_branch_id_order_id ON refunds (branch_id, order_id);
 CREATE INDEX ix_refunds_not_rolled_up ON refunds (branch_id, id) WHERE NOT rolled_up AND state = 'applied';
+CREATE INDEX ix_refunds_unsettled ON refunds (branch_id, id) WHERE run_id IS NULL AND state = 'applied';
 CREATE INDEX ix_refunds_waiting ON refunds (branch_id, order_id) WHERE state = 'waiting';
+
+CREATE SEQUENCE refund_lines_id_seq;
 
 CREATE TABLE refund_lines (
     branch_id BIGINT NOT NULL,
+    id BIGINT DEFAULT nextval('refund_lines_id_seq') NOT NULL,
     refund_id BIGINT NOT NULL,
     line_id BIGINT NOT NULL,
     quantity BIGINT NOT NULL,
     amount BIGINT NOT NULL,
     supply BIGINT NOT NULL,
     statement_id BIGINT,
-    CONSTRAINT pk_refund_lines PRIMARY KEY (branch_id, refund_id, line_id),
+    CONSTRAINT pk_refund_lines PRIMARY KEY (id, branch_id),
+    CONSTRAINT uq_refund_lines_branch_id_refund_id_line_id UNIQUE (branch_id, refund_id, line_id),
     CONSTRAINT fk_refund_lines_branch_id_refund_id FOREIGN KEY(branch_id, refund_id) REFERENCES refunds (branch_id, id),
     CONSTRAINT fk_refund_lines_branch_id_line_id FOREIGN KEY(branch_id, line_id) REFERENCES order_lines (branch_id, id),
     CONSTRAINT ck_refund_lines_one_way CHECK (
@@ -138,8 +156,8 @@ CREATE TABLE clawbacks (
 
 CREATE INDEX ix_clawbacks_distributor_id_statement_id ON clawbacks (distributor_id, statement_id);
 
-GRANT USAGE ON SEQUENCE refunds_id_seq, clawbacks_id_seq TO s2b2c_app;
+GRANT USAGE ON SEQUENCE refunds_id_seq, refund_lines_id_seq, clawbacks_id_seq TO s2b2c_app;
 GRANT SELECT, INSERT ON refunds, refund_lines, clawbacks TO s2b2c_app;
-GRANT UPDATE (state, rolled_up) ON refunds TO s2b2c_app;
+GRANT UPDATE (state, rolled_up, run_id) ON refunds TO s2b2c_app;
 GRANT UPDATE (statement_id) ON refund_lines, clawbacks TO s2b2c_app;
 GRANT UPDATE (activated_at, activated_by, max_paid_positions, override_reason) ON plans TO s2b2c_app;

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint, Sequence, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
 
 from s2b2c.db import Base, key, one_of
 
@@ -27,11 +28,18 @@ class LedgerAccount(Base):
     distributor_id: Mapped[int | None] = mapped_column(ForeignKey("distributors.id"))
 
 
+# No `key`: there a transaction may draw an id before it has a number of its own, which it needs only once it writes the
+# row. Here it never does: the horizon of the checkpoints rests on that.
+_ids = Sequence("transfers_id_seq", metadata=Base.metadata)
+_next_id = text(f"CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('{_ids.name}') END")
+
+
 class Transfer(Base):
     """`amount` fen moved from the debited to the credited account, because of `code` in one source; for good."""
 
     __tablename__ = "transfers"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "branch_id"),  # the id first: what came after the horizon is one range of it
         UniqueConstraint("branch_id", "source_type", "source_id", "code", "debit_account_id", "credit_account_id"),
         one_of(
             "code",
@@ -45,8 +53,8 @@ class Transfer(Base):
         Index(None, "credit_account_id", "id"),
     )
 
-    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    id: Mapped[int] = key("transfers")
+    branch_id: Mapped[int]
+    id: Mapped[int] = mapped_column(server_default=_next_id)
     source_type: Mapped[str]
     source_id: Mapped[int]
     code: Mapped[str]
@@ -55,3 +63,44 @@ class Transfer(Base):
     amount: Mapped[int]
     posted_at: Mapped[datetime]
     """When the money moved in real life: payment or completion of the order, or its refund."""
+
+
+class LedgerCheckpoint(Base):
+    """What the transfers of an account up to the horizon add up to, in fen."""
+
+    __tablename__ = "ledger_checkpoints"
+    __table_args__ = (
+        CheckConstraint("debits >= 0", name="debits"),
+        CheckConstraint("credits >= 0", name="credits"),
+    )
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("ledger_accounts.id"), primary_key=True, autoincrement=False)
+    debits: Mapped[int]
+    credits: Mapped[int]
+
+
+class _TransactionId(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "XID8"
+
+
+class LedgerHorizon(Base):
+    """How far the checkpoints reach: one row, none before the first of them.
+
+    Up to `pending_id` every id was drawn by a transaction older than `pending_xid`; when all of those have ended, no
+    transfer can turn up there any more.
+    """
+
+    __tablename__ = "ledger_horizon"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="one"),
+        CheckConstraint("through_id BETWEEN 0 AND pending_id", name="through_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, server_default="1")
+    through_id: Mapped[int]
+    """The checkpoints hold every transfer up to it, and none behind it."""
+    pending_id: Mapped[int]
+    pending_xid: Mapped[str] = mapped_column(_TransactionId)

@@ -167,6 +167,9 @@ class Refund(Base):
         Index(None, "branch_id", "order_id"),
         Index("ix_refunds_waiting", "branch_id", "order_id", postgresql_where=text("state = 'waiting'")),
         Index(
+            "ix_refunds_unsettled", "branch_id", "id", postgresql_where=text("run_id IS NULL AND state = 'applied'")
+        ),
+        Index(
             "ix_refunds_not_rolled_up",
             "branch_id",
             "id",
@@ -183,6 +186,8 @@ class Refund(Base):
     state: Mapped[str]
     refunded_at: Mapped[datetime]
     rolled_up: Mapped[bool] = mapped_column(server_default=false())
+    run_id: Mapped[int | None]
+    """The settlement run in which all that it takes back stands."""
 
 
 class RefundBatch(NamedTuple):
@@ -191,12 +196,18 @@ class RefundBatch(NamedTuple):
     branch_ids: list[int]
     refund_ids: list[int]
 
+    @classmethod
+    def of(cls, keys: Iterable[tuple[int, int]]) -> Self:
+        pairs = list(keys)
+        return cls([branch_id for branch_id, _ in pairs], [refund_id for _, refund_id in pairs])
+
 
 class RefundLine(Base):
     """What a refund gives back of one order line; of a reversal all three are the negatives of its refund's."""
 
     __tablename__ = "refund_lines"
     __table_args__ = (
+        UniqueConstraint("branch_id", "refund_id", "line_id"),
         ForeignKeyConstraint(["branch_id", "refund_id"], ["refunds.branch_id", "refunds.id"]),
         ForeignKeyConstraint(["branch_id", "line_id"], ["order_lines.branch_id", "order_lines.id"]),
         CheckConstraint(
@@ -215,8 +226,9 @@ class RefundLine(Base):
     )
 
     branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    refund_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    line_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = key("refund_lines")
+    refund_id: Mapped[int]
+    line_id: Mapped[int]
     quantity: Mapped[int]
     """Units; 0 where only an amount was refunded."""
     amount: Mapped[int]

@@ -5,29 +5,78 @@ SELECT format('order_lines %s/%s', branch_id, id),
 FROM order_lines
 WHERE paid <> quantity * unit_price - discount OR supply + commission + platform <> paid - refunded
 
--- name: line_supply
--- the supply of a line without a refund is quantity x supply price
-SELECT format('order_lines %s/%s', branch_id, id), format('supply %s, %s x %s', supply, quantity, supply_price)
-FROM order_lines
-WHERE refunded = 0 AND supply <> quantity * supply_price
+-- name: line_refunds
+-- what a line has refunded, and its supply of quantity x supply price, follow from its refunds
+SELECT format('order_lines %s/%s', l.branch_id, l.id),
+       format('refunded %s, supply %s of %s x %s; refunds say %s and %s back', l.refunded, l.supply, l.quantity,
+              l.supply_price, coalesce(r.amount, 0), coalesce(r.supply, 0))
+FROM order_lines l
+LEFT JOIN (
+    SELECT r.branch_id, r.line_id, sum(r.quantity) AS units, sum(r.amount) AS amount, sum(r.supply) AS supply
+    FROM refund_lines r
+    JOIN refunds ON refunds.branch_id = r.branch_id AND refunds.id = r.refund_id
+    WHERE refunds.state = 'applied'
+    GROUP BY r.branch_id, r.line_id
+) AS r ON r.branch_id = l.branch_id AND r.line_id = l.id
+WHERE l.refunded <> coalesce(r.amount, 0) OR l.supply <> l.quantity * l.supply_price - coalesce(r.supply, 0)
+   OR coalesce(r.units, 0) NOT BETWEEN 0 AND l.quantity
+
+-- name: refund_states
+-- a refund waits as long as its order is not paid, and takes something back; a reversal is its refund with a minus before it
+SELECT format('refunds %s/%s', r.branch_id, r.id), format('%s, order %s is %s', r.state, o.order_no, o.state)
+FROM refunds r
+JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
+WHERE (r.state = 'waiting') <> (o.paid_at IS NULL)
+   OR NOT EXISTS (SELECT FROM refund_lines l WHERE l.branch_id = r.branch_id AND l.refund_id = r.id)
+UNION ALL
+SELECT format('refunds %s/%s', r.branch_id, r.id), format('reverses %s', r.reverses_id)
+FROM refunds r
+JOIN refund_lines l ON l.branch_id = r.branch_id AND l.refund_id = r.id
+LEFT JOIN refund_lines of_refund ON of_refund.branch_id = r.branch_id AND of_refund.refund_id = r.reverses_id
+    AND of_refund.line_id = l.line_id
+WHERE r.reverses_id IS NOT NULL
+  AND (l.quantity, l.amount, l.supply)
+      IS DISTINCT FROM (-of_refund.quantity, -of_refund.amount, -of_refund.supply)
+
+-- name: clawbacks
+-- what refunds took back of a commission is commission x refunded // paid of its line, and is taken from who earned it
+SELECT format('commissions %s/%s', c.branch_id, c.id),
+       format('%s of %s taken back, %s of %s refunded', coalesce(b.amount, 0), c.amount, l.refunded, l.paid)
+FROM commissions c
+JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+LEFT JOIN (
+    SELECT branch_id, commission_id, sum(amount) AS amount, min(distributor_id) AS first, max(distributor_id) AS last,
+           min(line_id) AS first_line, max(line_id) AS last_line
+    FROM clawbacks GROUP BY branch_id, commission_id
+) AS b ON b.branch_id = c.branch_id AND b.commission_id = c.id
+WHERE coalesce(b.amount, 0) <> clawed(c.amount, l.refunded, l.paid)
+   OR b.first <> c.distributor_id OR b.last <> c.distributor_id OR b.first_line <> l.id OR b.last_line <> l.id
 
 -- name: line_commissions
--- the commission of a line is the sum of its commissions
+-- the commission of a line is the sum of its commissions less what refunds took back
 SELECT format('order_lines %s/%s', l.branch_id, l.id),
        format('commission %s, its rows %s', l.commission, coalesce(c.amount, 0))
 FROM order_lines l
-LEFT JOIN (SELECT branch_id, line_id, sum(amount) AS amount FROM commissions GROUP BY branch_id, line_id) AS c
-    ON c.branch_id = l.branch_id AND c.line_id = l.id
+LEFT JOIN (
+    SELECT branch_id, line_id, sum(amount) AS amount
+    FROM (
+        SELECT branch_id, line_id, amount FROM commissions
+        UNION ALL
+        SELECT branch_id, line_id, -amount FROM clawbacks
+    ) AS part
+    GROUP BY branch_id, line_id
+) AS c ON c.branch_id = l.branch_id AND c.line_id = l.id
 WHERE l.commission <> coalesce(c.amount, 0)
 
 -- name: margin_floor
 -- commissions leave the platform the margin floor of the plan
 SELECT format('order_lines %s/%s', l.branch_id, l.id),
-       format('paid %s, supply %s, commission %s, floor %s bps', l.paid, l.supply, l.commission, p.margin_floor_bps)
-FROM order_lines l
+       format('paid %s, supply %s, commission %s, floor %s bps', l.paid, l.quantity * l.supply_price, c.amount, p.margin_floor_bps)
+FROM (SELECT branch_id, line_id, sum(amount) AS amount FROM commissions GROUP BY branch_id, line_id) AS c
+JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
 JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
 JOIN plans p ON p.id = o.plan_id
-WHERE l.commission > greatest(
+WHERE c.amount > greatest(
     0, l.paid - l.quantity * l.supply_price - div(l.paid::numeric * p.margin_floor_bps + 9999, 10000)
 )
 
@@ -43,14 +92,22 @@ WHERE o.paid_at IS NULL
 -- a commission belongs to the member of the upline at its position, and only an active one earns
 SELECT format('commissions %s/%s', c.branch_id, c.id),
        format('position %s is distributor %s on tier %s, %s; the row has %s on %s, %s of %s', c.position,
-              o.upline[c.position + 1], o.upline_tiers[c.position + 1], o.upline_states[c.position + 1],
+              o.upline[place.n], o.upline_tiers[place.n], o.upline_states[place.n],
               c.distributor_id, c.tier_id, c.outcome, c.amount)
 FROM commissions c
+JOIN rules r ON r.id = c.rule_id
 JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
 JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN r.compress AND NOT o.upline_states <@ ARRAY['active', 'watch'] THEN (
+        SELECT u.place FROM unnest(o.upline_states) WITH ORDINALITY AS u (state, place)
+        WHERE u.place = 1 OR u.state IN ('active', 'watch')
+        ORDER BY u.place OFFSET c.position LIMIT 1
+    ) ELSE c.position + 1 END AS n
+) AS place
 WHERE o.paid_at IS NOT NULL
-  AND ((c.distributor_id, c.tier_id) IS DISTINCT FROM (o.upline[c.position + 1], o.upline_tiers[c.position + 1])
-       OR (c.outcome = 'blocked') IS DISTINCT FROM (o.upline_states[c.position + 1] NOT IN ('active', 'watch'))
+  AND ((c.distributor_id, c.tier_id) IS DISTINCT FROM (o.upline[place.n], o.upline_tiers[place.n])
+       OR (c.outcome = 'blocked') IS DISTINCT FROM (o.upline_states[place.n] NOT IN ('active', 'watch'))
        OR (c.outcome = 'blocked' AND c.amount > 0))
 
 -- name: commission_rules
@@ -63,15 +120,31 @@ JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
 WHERE o.paid_at IS NOT NULL AND r.plan_id IS DISTINCT FROM o.plan_id
 
 -- name: commission_amounts
--- a commission is base x rate // 10000 by its rule, and less only where it says why
+-- a commission is what its rule gives of what it was reckoned from, and less only where it says why
 SELECT format('commissions %s/%s', c.branch_id, c.id),
-       format('base %s, rate %s, uncapped %s, amount %s, %s', c.base_amount, c.rate_bps, c.uncapped_amount, c.amount, c.outcome)
+       format('%s of %s, base %s, rate %s, uncapped %s, amount %s, %s', r.scheme, r.base, c.base_amount, c.rate_bps,
+              c.uncapped_amount, c.amount, c.outcome)
 FROM commissions c
 JOIN rules r ON r.id = c.rule_id
 JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
-WHERE c.base_amount <> CASE r.base WHEN 'paid' THEN l.paid ELSE greatest(0, l.paid - l.quantity * l.supply_price) END
-   OR c.rate_bps IS DISTINCT FROM r.level_bps[c.position + 1]
-   OR c.uncapped_amount <> div(c.base_amount::numeric * c.rate_bps, 10000)
+JOIN tiers t ON t.id = c.tier_id
+CROSS JOIN LATERAL (
+    SELECT CASE r.base WHEN 'paid' THEN l.paid ELSE greatest(0, l.paid - l.quantity * l.supply_price) END AS base,
+           coalesce(r.tier_bps[t.rank], 0) AS tier_bps, coalesce(c.below_bps, 0) AS below_bps,
+           l.quantity * l.tier_costs[t.rank] AS cost
+) AS given
+WHERE NOT CASE r.scheme
+    WHEN 'levels' THEN c.base_amount = given.base AND c.rate_bps = r.level_bps[c.position + 1]
+    WHEN 'fixed' THEN c.base_amount = r.level_amounts[c.position + 1] AND c.rate_bps IS NULL
+    WHEN 'differential' THEN c.base_amount = given.base AND (
+        c.rate_bps = greatest(0, given.tier_bps - given.below_bps)
+        OR (c.rate_bps = r.same_tier_bps AND c.position > 0 AND given.tier_bps = given.below_bps AND given.tier_bps > 0)
+    )
+    ELSE (c.base_amount = l.paid OR c.position > 0) AND c.rate_bps IS NULL END
+   OR c.uncapped_amount <> CASE r.scheme
+    WHEN 'fixed' THEN l.quantity::numeric * c.base_amount
+    WHEN 'spread' THEN greatest(0, c.base_amount - given.cost)
+    ELSE div(c.base_amount::numeric * c.rate_bps, 10000) END
    OR NOT CASE c.outcome WHEN 'earned' THEN c.amount = c.uncapped_amount AND c.amount > 0
                          WHEN 'zero' THEN c.amount = 0 AND c.uncapped_amount = 0
                          WHEN 'capped' THEN c.amount >= 0 AND c.amount < c.uncapped_amount
@@ -80,8 +153,7 @@ WHERE c.base_amount <> CASE r.base WHEN 'paid' THEN l.paid ELSE greatest(0, l.pa
 -- name: commission_positions
 -- every position up to the depth of the line's one rule has its row, as far as the upline reaches
 SELECT format('order_lines %s/%s', l.branch_id, l.id),
-       format('%s rows up to position %s, depth %s, upline of %s', c.rows, c.last, cardinality(r.level_bps),
-              cardinality(o.upline))
+       format('%s rows up to position %s, depth %s, upline of %s', c.rows, c.last, r.depth, chain.members)
 FROM (
     SELECT branch_id, line_id, count(*) AS rows, max(position) AS last, min(rule_id) AS rule_id,
            min(rule_id) = max(rule_id) AS one_rule
@@ -90,8 +162,24 @@ FROM (
 JOIN rules r ON r.id = c.rule_id
 JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
 JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN r.compress THEN (
+        SELECT count(*) FROM unnest(o.upline_states) WITH ORDINALITY AS u (state, place)
+        WHERE place = 1 OR state IN ('active', 'watch')
+    ) ELSE cardinality(o.upline) END AS members
+) AS chain
 WHERE o.paid_at IS NOT NULL
-  AND (NOT c.one_rule OR c.last <> c.rows - 1 OR c.rows <> least(cardinality(r.level_bps), cardinality(o.upline)))
+  AND (NOT c.one_rule OR c.last <> c.rows - 1 OR c.rows <> least(r.depth, chain.members))
+
+-- name: plan_positions
+-- a plan pays as far as the deepest of its rules, and further than was allowed only with a reason
+SELECT format('plans %s', p.id),
+       format('%s version %s pays %s positions, its rules %s, allowed were %s', p.code, p.version, p.paid_positions,
+              coalesce(r.depth, 0), p.max_paid_positions)
+FROM plans p
+LEFT JOIN (SELECT plan_id, max(depth) AS depth FROM rules GROUP BY plan_id) AS r ON r.plan_id = p.id
+WHERE p.paid_positions <> coalesce(r.depth, 0)
+   OR (p.paid_positions > p.max_paid_positions AND p.override_reason IS NULL)
 
 -- name: order_states
 -- the state of an order agrees with its times, and they follow each other
@@ -108,14 +196,21 @@ SELECT format('orders %s/%s', branch_id, id), format('order %s', order_no)
 FROM orders o
 WHERE NOT EXISTS (SELECT FROM order_lines l WHERE l.branch_id = o.branch_id AND l.order_id = o.id)
 
--- name: order_claims
--- every order has claimed its number, and every claim has its order
+-- name: claims
+-- every order and refund has claimed its name, and every claim has its order or refund
 SELECT CASE WHEN o.id IS NULL THEN format('claims %s', c.name) ELSE format('orders %s/%s', o.branch_id, o.id) END,
        format('order %s, claim of %s/%s', o.order_no, c.branch_id, c.event_id)
 FROM orders o
 FULL JOIN (SELECT * FROM claims WHERE kind = 'order_no') AS c
     ON c.name = o.order_no AND c.branch_id = o.branch_id AND c.event_id = o.id
 WHERE o.id IS NULL OR c.name IS NULL
+UNION ALL
+SELECT CASE WHEN r.id IS NULL THEN format('claims %s', c.name) ELSE format('refunds %s/%s', r.branch_id, r.id) END,
+       format('refund %s, claim of %s/%s', r.reference, c.branch_id, c.event_id)
+FROM (SELECT * FROM refunds WHERE reverses_id IS NULL) AS r
+FULL JOIN (SELECT * FROM claims WHERE kind = 'refund') AS c
+    ON c.name = r.reference AND c.branch_id = r.branch_id AND c.event_id = r.id
+WHERE r.id IS NULL OR c.name IS NULL
 
 -- name: order_uplines
 -- the upline of a paid order begins with the seller, and all its members are distributors
@@ -162,10 +257,10 @@ WHERE paid IS DISTINCT FROM amount OR transfers > 1 OR NOT right_way
 -- a completed order has posted the supply of each brand from escrow to that brand, and no other order has
 SELECT format('orders %s/%s', branch_id, id), format('brand %s, supply %s, posted %s', brand_id, supply, amount)
 FROM (
-    SELECT o.branch_id, o.id, l.brand_id, sum(l.supply) AS supply
+    SELECT o.branch_id, o.id, l.brand_id, sum(l.quantity * l.supply_price) AS supply
     FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
     WHERE o.state = 'completed'
-    GROUP BY o.branch_id, o.id, l.brand_id HAVING sum(l.supply) > 0
+    GROUP BY o.branch_id, o.id, l.brand_id HAVING sum(l.quantity * l.supply_price) > 0
 ) AS expected
 FULL JOIN (
     SELECT t.branch_id, t.source_id AS id, CASE debit.kind WHEN 'escrow' THEN credit.brand_id END AS brand_id,
@@ -202,13 +297,16 @@ FULL JOIN (
 WHERE commission IS DISTINCT FROM amount
 
 -- name: revenue_transfers
--- a completed order has posted the platform's part: escrow to revenue, or back as a subsidy when it is below nothing
+-- a completed order has posted the platform's part of what was paid: escrow to revenue, or back as a subsidy below nothing
 SELECT format('orders %s/%s', branch_id, id), format('platform %s, posted %s', platform, amount)
 FROM (
-    SELECT o.branch_id, o.id, sum(l.platform) AS platform
-    FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    SELECT o.branch_id, o.id, sum(l.paid - l.quantity * l.supply_price - coalesce(c.amount, 0)) AS platform
+    FROM orders o
+    JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+    LEFT JOIN (SELECT branch_id, line_id, sum(amount) AS amount FROM commissions GROUP BY branch_id, line_id) AS c
+        ON c.branch_id = l.branch_id AND c.line_id = l.id
     WHERE o.state = 'completed'
-    GROUP BY o.branch_id, o.id HAVING sum(l.platform) <> 0
+    GROUP BY o.branch_id, o.id HAVING sum(l.paid - l.quantity * l.supply_price - coalesce(c.amount, 0)) <> 0
 ) AS expected
 FULL JOIN (
     SELECT t.branch_id, t.source_id AS id, sum(CASE t.code WHEN 'revenue' THEN t.amount ELSE -t.amount END) AS amount,
@@ -224,15 +322,69 @@ FULL JOIN (
 WHERE platform IS DISTINCT FROM amount OR transfers > 1 OR NOT right_way
 
 -- name: transfer_times
--- a transfer is dated when its order was paid, or completed
+-- a transfer is dated when its order was paid, completed or refunded
 SELECT format('transfers %s/%s', t.branch_id, t.id), format('%s posted %s, order paid %s, completed %s', t.code, t.posted_at,
        o.paid_at, o.completed_at)
 FROM transfers t
 JOIN orders o ON o.branch_id = t.branch_id AND o.id = t.source_id
 WHERE t.source_type = 'order' AND t.posted_at <> CASE t.code WHEN 'payment' THEN o.paid_at ELSE o.completed_at END
+UNION ALL
+SELECT format('transfers %s/%s', t.branch_id, t.id), format('%s posted %s, refunded %s, order completed %s', t.code, t.posted_at,
+       r.refunded_at, o.completed_at)
+FROM transfers t
+JOIN refunds r ON r.branch_id = t.branch_id AND r.id = t.source_id
+JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
+WHERE t.source_type = 'refund'
+  AND t.posted_at <> CASE t.code WHEN 'refund' THEN r.refunded_at ELSE greatest(r.refunded_at, o.completed_at) END
+
+-- name: refund_transfers
+-- an applied refund has left escrow for clearing; of a completed order escrow has got back each part of it, and no other has
+SELECT format('refunds %s/%s', branch_id, id),
+       format('%s of account %s: %s, posted %s', code, account_id, coalesce(expected.amount, 0), coalesce(posted.amount, 0))
+FROM (
+    SELECT r.branch_id, r.id, 'refund' AS code, payment.debit_account_id AS account_id, -sum(l.amount) AS amount
+    FROM refunds r
+    JOIN refund_lines l ON l.branch_id = r.branch_id AND l.refund_id = r.id
+    LEFT JOIN transfers payment ON payment.branch_id = r.branch_id AND payment.source_type = 'order'
+        AND payment.source_id = r.order_id AND payment.code = 'payment'
+    WHERE r.state = 'applied'
+    GROUP BY r.branch_id, r.id, payment.debit_account_id HAVING sum(l.amount) <> 0
+    UNION ALL
+    SELECT branch_id, id, code, account_id, amount
+    FROM (
+        SELECT r.branch_id, r.id, part.code, a.id AS account_id, sum(part.amount) AS amount
+        FROM refunds r
+        JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
+        JOIN (
+            SELECT l.branch_id, l.refund_id, 'supply_return' AS code, 'brand_payable' AS kind, line.brand_id, NULL::bigint AS distributor_id, l.supply AS amount
+            FROM refund_lines l JOIN order_lines line ON line.branch_id = l.branch_id AND line.id = l.line_id
+            UNION ALL
+            SELECT branch_id, refund_id, 'clawback', 'commission_payable', NULL, distributor_id, amount FROM clawbacks
+            UNION ALL
+            SELECT branch_id, refund_id, 'revenue_return', 'revenue', NULL, NULL, amount - supply FROM refund_lines
+            UNION ALL
+            SELECT branch_id, refund_id, 'revenue_return', 'revenue', NULL, NULL, -amount FROM clawbacks
+        ) AS part ON part.branch_id = r.branch_id AND part.refund_id = r.id
+        LEFT JOIN ledger_accounts a ON a.kind = part.kind AND a.brand_id IS NOT DISTINCT FROM part.brand_id
+            AND a.distributor_id IS NOT DISTINCT FROM part.distributor_id
+        WHERE r.state = 'applied' AND o.completed_at IS NOT NULL
+        GROUP BY r.branch_id, r.id, part.code, a.id
+    ) AS part
+    WHERE amount <> 0
+) AS expected
+FULL JOIN (
+    SELECT t.branch_id, t.source_id AS id, t.code, other.id AS account_id,
+           sum(CASE WHEN t.debit_account_id = other.id THEN t.amount ELSE -t.amount END) AS amount
+    FROM transfers t
+    JOIN ledger_accounts escrow ON escrow.id IN (t.debit_account_id, t.credit_account_id) AND escrow.kind = 'escrow'
+    JOIN ledger_accounts other ON other.id IN (t.debit_account_id, t.credit_account_id) AND other.kind <> 'escrow'
+    WHERE t.source_type = 'refund'
+    GROUP BY t.branch_id, t.source_id, t.code, other.id
+) AS posted USING (branch_id, id, code, account_id)
+WHERE expected.amount IS DISTINCT FROM posted.amount
 
 -- name: account_balances
--- every balance is what its orders say: escrow holds the paid and not completed, each payee what was completed
+-- every balance is what its orders say: escrow holds the paid and not completed, each payee what was completed, less refunds
 SELECT format('%s %s', kind, owner_id), format('balance %s, orders say %s', coalesce(balance, 0), coalesce(expected, 0))
 FROM (
     SELECT a.kind, coalesce(a.brand_id, a.distributor_id, 0) AS owner_id, sum(side.amount) AS balance
@@ -247,7 +399,7 @@ FROM (
 FULL JOIN (
     SELECT part.kind, part.owner_id, sum(part.amount) AS expected
     FROM (
-        SELECT l.brand_id, o.state = 'completed' AS is_completed, sum(l.paid) AS paid, sum(l.supply) AS supply,
+        SELECT l.brand_id, o.state = 'completed' AS is_completed, sum(l.paid - l.refunded) AS paid, sum(l.supply) AS supply,
                sum(l.platform) AS platform
         FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
         WHERE o.paid_at IS NOT NULL
@@ -261,7 +413,7 @@ FULL JOIN (
     ) AS part (kind, owner_id, amount)
     GROUP BY 1, 2
     UNION ALL
-    SELECT 'commission_payable', c.distributor_id, sum(c.amount)
+    SELECT 'commission_payable', c.distributor_id, sum(c.amount - clawed(c.amount, l.refunded, l.paid))
     FROM orders o
     JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
     JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
@@ -282,27 +434,66 @@ WHERE number > 1
    OR (kind = 'commission_payable') <> (distributor_id IS NOT NULL)
 
 -- name: statement_totals
--- lines and gross of a statement are the count and the sum of what points to it
+-- lines, gross and clawbacks of a statement are the count and the sums of what points to it
 SELECT format('statements %s', s.id),
-       format('%s lines of %s, found %s of %s', s.lines, s.gross, coalesce(part.lines, 0), coalesce(part.gross, 0))
+       format('%s lines, gross %s, clawbacks %s; found %s, %s, %s', s.lines, s.gross, s.clawbacks, part.lines, part.gross,
+              part.clawbacks)
 FROM statements s
 LEFT JOIN (
-    SELECT statement_id, count(*) AS lines, sum(amount) AS gross FROM commissions GROUP BY statement_id
-    UNION ALL
-    SELECT statement_id, count(*), sum(supply) FROM order_lines GROUP BY statement_id
+    SELECT statement_id, count(*) AS lines, sum(amount) AS gross, sum(clawback) AS clawbacks
+    FROM (
+        SELECT statement_id, amount, 0 AS clawback FROM commissions
+        UNION ALL
+        SELECT statement_id, 0, amount FROM clawbacks
+        UNION ALL
+        SELECT statement_id, quantity * supply_price, 0 FROM order_lines
+        UNION ALL
+        SELECT statement_id, 0, supply FROM refund_lines
+    ) AS line
+    GROUP BY statement_id
 ) AS part ON part.statement_id = s.id
-WHERE (s.lines, s.gross) IS DISTINCT FROM (part.lines, part.gross)
+WHERE (s.lines, s.gross, s.clawbacks) IS DISTINCT FROM (part.lines, part.gross, part.clawbacks)
 
 -- name: statement_payees
--- a commission stands in a statement of its distributor, an order line in one of its brand
-SELECT format('commissions %s/%s', c.branch_id, c.id),
-       format('distributor %s, statement %s of distributor %s', c.distributor_id, s.id, s.distributor_id)
-FROM commissions c JOIN statements s ON s.id = c.statement_id
-WHERE c.distributor_id IS DISTINCT FROM s.distributor_id
-UNION ALL
-SELECT format('order_lines %s/%s', l.branch_id, l.id), format('brand %s, statement %s of brand %s', l.brand_id, s.id, s.brand_id)
-FROM order_lines l JOIN statements s ON s.id = l.statement_id
-WHERE l.brand_id IS DISTINCT FROM s.brand_id
+-- a commission or a clawback stands in a statement of its distributor, an order line or a return in one of its brand
+SELECT format('%s %s/%s', part.kind, part.branch_id, part.id),
+       format('distributor %s, brand %s; statement %s of distributor %s, brand %s', part.distributor_id, part.brand_id, s.id,
+              s.distributor_id, s.brand_id)
+FROM (
+    SELECT 'commissions' AS kind, branch_id, id, distributor_id, NULL::bigint AS brand_id, statement_id FROM commissions
+    UNION ALL
+    SELECT 'clawbacks', branch_id, id, distributor_id, NULL, statement_id FROM clawbacks
+    UNION ALL
+    SELECT 'order_lines', branch_id, id, NULL, brand_id, statement_id FROM order_lines
+    UNION ALL
+    SELECT 'refund_lines', r.branch_id, r.id, NULL, l.brand_id, r.statement_id
+    FROM refund_lines r JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
+) AS part
+JOIN statements s ON s.id = part.statement_id
+WHERE (part.distributor_id, part.brand_id) IS DISTINCT FROM (s.distributor_id, s.brand_id)
+
+-- name: settled_refunds
+-- all that a refund takes back is settled in one run, after the refund and not before its order
+SELECT format('refunds %s/%s', r.branch_id, r.id),
+       format('refunded %s, in run %s with cutoff %s; parts in runs %s', r.refunded_at, r.run_id, run.cutoff, part.runs)
+FROM refunds r
+LEFT JOIN settlement_runs run ON run.id = r.run_id
+LEFT JOIN (
+    SELECT line.branch_id, line.refund_id, array_agg(DISTINCT s.run_id) AS runs
+    FROM (
+        SELECT branch_id, refund_id, statement_id FROM clawbacks
+        UNION ALL
+        SELECT branch_id, refund_id, statement_id FROM refund_lines WHERE supply <> 0
+    ) AS line
+    LEFT JOIN statements s ON s.id = line.statement_id
+    GROUP BY line.branch_id, line.refund_id
+) AS part ON part.branch_id = r.branch_id AND part.refund_id = r.id
+WHERE part.runs IS DISTINCT FROM CASE WHEN part.runs IS NULL AND r.run_id IS NULL THEN NULL ELSE ARRAY[r.run_id] END
+   OR r.refunded_at >= run.cutoff
+   OR (r.run_id IS NOT NULL AND EXISTS (
+       SELECT FROM order_lines l
+       WHERE l.branch_id = r.branch_id AND l.order_id = r.order_id AND l.statement_id IS NULL
+   ))
 
 -- name: settled_early
 -- what stands in a statement had matured before the cutoff of its run
@@ -410,39 +601,67 @@ JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
 WHERE l.price NOT BETWEEN p.min_price AND p.max_price OR p.tier_costs[t.rank] IS NULL OR l.price < p.tier_costs[t.rank]
 
 -- name: daily_sellers
--- the daily totals of a seller are those of the orders that were added up
+-- the daily totals of a seller are those of the orders and refunds that were added up
 SELECT format('daily_sellers %s/%s/%s', branch_id, seller_id, day),
-       format('%s orders, %s units, %s paid; orders say %s, %s, %s', d.orders, d.units, d.paid, o.orders, o.units, o.paid)
+       format('%s orders, %s units, %s paid, %s refunded; orders and refunds say %s, %s, %s, %s', d.orders, d.units, d.paid,
+              d.refunded, o.orders, o.units, o.paid, o.refunded)
 FROM daily_sellers d
 FULL JOIN (
-    SELECT o.branch_id, o.seller_id, (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, count(*) AS orders,
-           sum(l.units) AS units, sum(l.paid) AS paid
-    FROM orders o
-    JOIN (
-        SELECT branch_id, order_id, sum(quantity) AS units, sum(paid) AS paid FROM order_lines GROUP BY branch_id, order_id
-    ) AS l ON l.branch_id = o.branch_id AND l.order_id = o.id
-    WHERE o.rolled_up
+    SELECT branch_id, seller_id, day, sum(orders) AS orders, sum(units) AS units, sum(paid) AS paid,
+           sum(refunded) AS refunded
+    FROM (
+        SELECT o.branch_id, o.seller_id, (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, 1 AS orders, l.units,
+               l.paid, 0 AS refunded
+        FROM orders o
+        JOIN (
+            SELECT branch_id, order_id, sum(quantity) AS units, sum(paid) AS paid
+            FROM order_lines GROUP BY branch_id, order_id
+        ) AS l ON l.branch_id = o.branch_id AND l.order_id = o.id
+        WHERE o.rolled_up
+        UNION ALL
+        SELECT o.branch_id, o.seller_id,
+               (coalesce(original.refunded_at, r.refunded_at) AT TIME ZONE 'Asia/Shanghai')::date, 0, 0, 0, l.amount
+        FROM refunds r
+        LEFT JOIN refunds original ON original.branch_id = r.branch_id AND original.id = r.reverses_id
+        JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
+        JOIN refund_lines l ON l.branch_id = r.branch_id AND l.refund_id = r.id
+        WHERE r.rolled_up
+    ) AS part
     GROUP BY 1, 2, 3
 ) AS o USING (branch_id, seller_id, day)
-WHERE (d.orders, d.units, d.paid) IS DISTINCT FROM (o.orders, o.units, o.paid)
+WHERE (d.orders, d.units, d.paid, d.refunded) IS DISTINCT FROM (o.orders, o.units, o.paid, o.refunded)
 
 -- name: daily_brands
--- the daily totals of a brand in a store are those of the orders that were added up
+-- the daily totals of a brand in a store are those of the orders and refunds that were added up
 SELECT format('daily_brands %s/%s/%s/%s', branch_id, store_id, brand_id, day),
-       format('%s orders, %s units, %s paid; orders say %s, %s, %s', d.orders, d.units, d.paid, o.orders, o.units, o.paid)
+       format('%s orders, %s units, %s paid, %s refunded; orders and refunds say %s, %s, %s, %s', d.orders, d.units, d.paid,
+              d.refunded, o.orders, o.units, o.paid, o.refunded)
 FROM daily_brands d
 FULL JOIN (
-    SELECT o.branch_id, o.store_id, l.brand_id, o.day, count(*) AS orders, sum(l.units) AS units, sum(l.paid) AS paid
+    SELECT branch_id, store_id, brand_id, day, sum(orders) AS orders, sum(units) AS units, sum(paid) AS paid,
+           sum(refunded) AS refunded
     FROM (
-        SELECT branch_id, id, store_id, (paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM orders WHERE rolled_up
-    ) AS o
-    JOIN (
-        SELECT branch_id, order_id, brand_id, sum(quantity) AS units, sum(paid) AS paid
-        FROM order_lines GROUP BY branch_id, order_id, brand_id
-    ) AS l ON l.branch_id = o.branch_id AND l.order_id = o.id
+        SELECT o.branch_id, o.store_id, l.brand_id, o.day, 1 AS orders, l.units, l.paid, 0 AS refunded
+        FROM (
+            SELECT branch_id, id, store_id, (paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM orders WHERE rolled_up
+        ) AS o
+        JOIN (
+            SELECT branch_id, order_id, brand_id, sum(quantity) AS units, sum(paid) AS paid
+            FROM order_lines GROUP BY branch_id, order_id, brand_id
+        ) AS l ON l.branch_id = o.branch_id AND l.order_id = o.id
+        UNION ALL
+        SELECT o.branch_id, o.store_id, line.brand_id,
+               (coalesce(original.refunded_at, r.refunded_at) AT TIME ZONE 'Asia/Shanghai')::date, 0, 0, 0, l.amount
+        FROM refunds r
+        LEFT JOIN refunds original ON original.branch_id = r.branch_id AND original.id = r.reverses_id
+        JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
+        JOIN refund_lines l ON l.branch_id = r.branch_id AND l.refund_id = r.id
+        JOIN order_lines line ON line.branch_id = l.branch_id AND line.id = l.line_id
+        WHERE r.rolled_up
+    ) AS part
     GROUP BY 1, 2, 3, 4
 ) AS o USING (branch_id, store_id, brand_id, day)
-WHERE (d.orders, d.units, d.paid) IS DISTINCT FROM (o.orders, o.units, o.paid)
+WHERE (d.orders, d.units, d.paid, d.refunded) IS DISTINCT FROM (o.orders, o.units, o.paid, o.refunded)
 
 -- name: named_rows
 -- the plan, variant, rule, account and statement that an event names are there
@@ -463,6 +682,14 @@ FROM commissions c WHERE NOT EXISTS (SELECT FROM rules r WHERE r.id = c.rule_id)
 UNION ALL
 SELECT format('commissions %s/%s', branch_id, id), format('statement %s', statement_id)
 FROM commissions c WHERE statement_id IS NOT NULL AND NOT EXISTS (SELECT FROM statements s WHERE s.id = c.statement_id)
+UNION ALL
+SELECT format('%s %s/%s', kind, branch_id, id), format('statement %s', statement_id)
+FROM (
+    SELECT 'clawbacks' AS kind, branch_id, id, statement_id FROM clawbacks
+    UNION ALL
+    SELECT 'refund_lines', branch_id, id, statement_id FROM refund_lines
+) AS back
+WHERE statement_id IS NOT NULL AND NOT EXISTS (SELECT FROM statements s WHERE s.id = back.statement_id)
 UNION ALL
 SELECT format('transfers %s/%s', branch_id, id), format('from %s to %s', debit_account_id, credit_account_id)
 FROM transfers t

@@ -36,13 +36,17 @@ HAVING sum(l.paid) > 0
 ORDER BY o.id
 
 -- name: post_completions
--- The split of each order: escrow -> brands, distributors and revenue; a negative platform part is paid in by revenue.
+-- The split of what was paid for each order: escrow -> brands, distributors and revenue; a negative platform part is paid
+-- in by revenue. What was refunded before comes back by `post_returns`.
 WITH batch AS (
     SELECT o.branch_id, o.id AS order_id, o.completed_at
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
     JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
 ), of_brand AS MATERIALIZED (
-    SELECT branch_id, order_id, completed_at, l.brand_id, sum(l.supply) AS supply, sum(l.platform) AS platform
+    SELECT branch_id, order_id, completed_at, l.brand_id, sum(l.quantity * l.supply_price) AS supply,
+           sum(l.paid - l.quantity * l.supply_price - CASE l.refunded WHEN 0 THEN l.commission ELSE (
+               SELECT coalesce(sum(c.amount), 0) FROM commissions c WHERE c.branch_id = l.branch_id AND c.line_id = l.id
+           ) END) AS platform
     FROM batch JOIN order_lines l USING (branch_id, order_id)
     GROUP BY branch_id, order_id, completed_at, l.brand_id
 ), part AS (
@@ -53,7 +57,7 @@ WITH batch AS (
     SELECT l.branch_id, order_id, completed_at, 'commission', CAST(:escrow AS bigint), a.id, sum(c.amount)
     FROM batch JOIN order_lines l USING (branch_id, order_id)
     CROSS JOIN LATERAL (  -- line by line: the planner may know nothing yet of what was written a moment ago
-        SELECT c.distributor_id, c.amount - clawed(c.amount, l.refunded, l.paid) AS amount FROM commissions c
+        SELECT c.distributor_id, c.amount FROM commissions c
         WHERE c.branch_id = l.branch_id AND c.line_id = l.id AND c.amount > 0
         OFFSET 0
     ) AS c
@@ -74,54 +78,53 @@ WHERE amount > 0
 ORDER BY order_id, code, credit_account_id
 
 -- name: post_refunds
--- What was refunded of each order goes from escrow to where its payment came from. Once the order is completed escrow is
--- empty, and gets back from each account its part. A reversed refund goes the other way.
+-- What was refunded goes from escrow to where its payment came from; a reversed refund goes the other way.
+WITH part AS (
+    SELECT r.branch_id, r.id, r.refunded_at, payment.debit_account_id AS clearing, sum(l.amount) AS amount
+    FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:refund_ids AS bigint[])) AS batch (branch_id, refund_id)
+    JOIN refunds r ON r.branch_id = batch.branch_id AND r.id = batch.refund_id
+    JOIN refund_lines l ON l.branch_id = r.branch_id AND l.refund_id = r.id
+    LEFT JOIN transfers payment ON payment.branch_id = r.branch_id AND payment.source_type = 'order'
+        AND payment.source_id = r.order_id AND payment.code = 'payment'
+    GROUP BY r.branch_id, r.id, r.refunded_at, payment.debit_account_id
+)
+INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
+SELECT branch_id, 'refund', id, 'refund', CASE WHEN amount > 0 THEN :escrow ELSE clearing END,
+       CASE WHEN amount > 0 THEN clearing ELSE :escrow END, abs(amount), refunded_at
+FROM part
+WHERE amount <> 0
+ORDER BY id
+
+-- name: post_returns
+-- What brands, distributors and the platform give back to escrow, now that they have got their parts of the order.
 WITH batch AS MATERIALIZED (
-    SELECT r.branch_id, r.id AS refund_id, r.refunded_at, o.completed_at IS NOT NULL AS is_completed,
-           payment.debit_account_id AS clearing
+    SELECT r.branch_id, r.id, greatest(r.refunded_at, o.completed_at) AS posted_at
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:refund_ids AS bigint[])) AS batch (branch_id, refund_id)
     JOIN refunds r ON r.branch_id = batch.branch_id AND r.id = batch.refund_id
     JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
-    LEFT JOIN transfers payment ON payment.branch_id = o.branch_id AND payment.source_type = 'order'
-        AND payment.source_id = o.id AND payment.code = 'payment'
-), of_brand AS (
-    SELECT r.branch_id, r.refund_id, l.brand_id, sum(r.amount) AS amount, sum(r.supply) AS supply
+    WHERE o.completed_at IS NOT NULL
+), returned AS (
+    SELECT b.branch_id, b.id, 'supply_return' AS code, a.id AS account_id, sum(r.supply) AS amount, sum(r.amount) AS total
     FROM batch b
-    JOIN refund_lines r ON r.branch_id = b.branch_id AND r.refund_id = b.refund_id
+    JOIN refund_lines r ON r.branch_id = b.branch_id AND r.refund_id = b.id
     JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
-    GROUP BY r.branch_id, r.refund_id, l.brand_id
-), of_distributor AS (
-    SELECT branch_id, refund_id, c.distributor_id, sum(c.amount) AS amount
-    FROM batch JOIN clawbacks c USING (branch_id, refund_id)
-    GROUP BY branch_id, refund_id, c.distributor_id
-), of_platform AS (
-    SELECT branch_id, refund_id, amount,
-           amount - supply - coalesce((SELECT sum(d.amount) FROM of_distributor d
-                                       WHERE (d.branch_id, d.refund_id) = (total.branch_id, total.refund_id)), 0) AS revenue
-    FROM (
-        SELECT branch_id, refund_id, sum(amount) AS amount, sum(supply) AS supply FROM of_brand GROUP BY branch_id, refund_id
-    ) AS total
-), part AS (
-    SELECT branch_id, refund_id, 'refund' AS code, CAST(:escrow AS bigint) AS giver_id, clearing AS taker_id, amount
-    FROM batch JOIN of_platform USING (branch_id, refund_id)
+    LEFT JOIN ledger_accounts a ON a.kind = 'brand_payable' AND a.brand_id = l.brand_id
+    GROUP BY b.branch_id, b.id, a.id
     UNION ALL
-    SELECT branch_id, refund_id, back.code, back.giver_id, CAST(:escrow AS bigint), back.amount
-    FROM batch
-    JOIN (
-        SELECT branch_id, refund_id, 'supply_return' AS code, a.id AS giver_id, supply AS amount
-        FROM of_brand LEFT JOIN ledger_accounts a ON a.kind = 'brand_payable' AND a.brand_id = of_brand.brand_id
-        UNION ALL
-        SELECT branch_id, refund_id, 'clawback', a.id, amount
-        FROM of_distributor d
-        LEFT JOIN ledger_accounts a ON a.kind = 'commission_payable' AND a.distributor_id = d.distributor_id
-        UNION ALL
-        SELECT branch_id, refund_id, 'revenue_return', CAST(:revenue AS bigint), revenue FROM of_platform
-    ) AS back USING (branch_id, refund_id)
-    WHERE is_completed
+    SELECT b.branch_id, b.id, 'clawback', a.id, sum(c.amount), 0
+    FROM batch b
+    JOIN clawbacks c ON c.branch_id = b.branch_id AND c.refund_id = b.id
+    LEFT JOIN ledger_accounts a ON a.kind = 'commission_payable' AND a.distributor_id = c.distributor_id
+    GROUP BY b.branch_id, b.id, a.id
+), part AS (
+    SELECT branch_id, id, code, account_id, amount FROM returned
+    UNION ALL
+    SELECT branch_id, id, 'revenue_return', CAST(:revenue AS bigint), sum(total - amount)
+    FROM returned GROUP BY branch_id, id
 )
 INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
-SELECT branch_id, 'refund', refund_id, code, CASE WHEN amount > 0 THEN giver_id ELSE taker_id END,
-       CASE WHEN amount > 0 THEN taker_id ELSE giver_id END, abs(amount), refunded_at
-FROM part JOIN batch USING (branch_id, refund_id)
+SELECT branch_id, 'refund', id, code, CASE WHEN amount > 0 THEN account_id ELSE :escrow END,
+       CASE WHEN amount > 0 THEN :escrow ELSE account_id END, abs(amount), posted_at
+FROM part JOIN batch USING (branch_id, id)
 WHERE amount <> 0
-ORDER BY refund_id, code, giver_id
+ORDER BY id, code, account_id

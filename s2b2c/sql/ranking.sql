@@ -36,18 +36,68 @@ SET orders = daily_brands.orders + excluded.orders,
     units = daily_brands.units + excluded.units,
     paid = daily_brands.paid + excluded.paid
 
+-- name: take_refunds
+-- The next refunds to add up. Whoever finds them taken waits: a reversal must not be added before its refund.
+SELECT branch_id, id
+FROM refunds
+WHERE NOT rolled_up AND state = 'applied'
+ORDER BY branch_id, id
+LIMIT :limit
+FOR NO KEY UPDATE
+
+-- name: refunded
+-- What went back on the day its refund succeeded; a reversal takes it from that day again.
+refunded AS (
+    SELECT o.branch_id, o.seller_id, o.store_id, line.brand_id, l.amount,
+           (coalesce(original.refunded_at, r.refunded_at) AT TIME ZONE 'Asia/Shanghai')::date AS day
+    FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:refund_ids AS bigint[])) AS batch (branch_id, refund_id)
+    JOIN refunds r ON r.branch_id = batch.branch_id AND r.id = batch.refund_id
+    LEFT JOIN refunds original ON original.branch_id = r.branch_id AND original.id = r.reverses_id
+    JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
+    JOIN refund_lines l ON l.branch_id = r.branch_id AND l.refund_id = r.id
+    JOIN order_lines line ON line.branch_id = l.branch_id AND line.id = l.line_id
+)
+
+-- name: add_seller_refunds
+WITH
+-- include: ranking.refunded
+INSERT INTO daily_sellers (branch_id, seller_id, day, orders, units, paid, refunded)
+SELECT branch_id, seller_id, day, 0, 0, 0, sum(amount)
+FROM refunded
+GROUP BY branch_id, seller_id, day
+ORDER BY branch_id, seller_id, day
+ON CONFLICT (branch_id, seller_id, day) DO UPDATE SET refunded = daily_sellers.refunded + excluded.refunded
+
+-- name: add_brand_refunds
+WITH
+-- include: ranking.refunded
+INSERT INTO daily_brands (branch_id, store_id, brand_id, day, orders, units, paid, refunded)
+SELECT branch_id, store_id, brand_id, day, 0, 0, 0, sum(amount)
+FROM refunded
+GROUP BY branch_id, store_id, brand_id, day
+ORDER BY branch_id, store_id, brand_id, day
+ON CONFLICT (branch_id, store_id, brand_id, day) DO UPDATE SET refunded = daily_brands.refunded + excluded.refunded
+
+-- name: mark_refunds
+UPDATE refunds r SET rolled_up = true
+FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:refund_ids AS bigint[])) AS batch (branch_id, refund_id)
+WHERE r.branch_id = batch.branch_id AND r.id = batch.refund_id
+
 -- name: mark
 UPDATE orders SET rolled_up = true
 FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
 WHERE orders.branch_id = batch.branch_id AND orders.id = batch.order_id
 
 -- name: readiness
--- Today in Shanghai, and how many orders of the period and of the one before no daily total holds yet.
+-- Today in Shanghai, and how many orders and refunds of the period and of the one before no daily total holds yet.
 SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date AS today,
        (SELECT count(*) FROM orders
         WHERE NOT rolled_up AND paid_at IS NOT NULL
           AND paid_at >= CAST(:before AS date)::timestamp AT TIME ZONE 'Asia/Shanghai'
-          AND paid_at < CAST(:end AS date)::timestamp AT TIME ZONE 'Asia/Shanghai') AS missing
+          AND paid_at < CAST(:end AS date)::timestamp AT TIME ZONE 'Asia/Shanghai')
+       + (SELECT count(*) FROM refunds
+          WHERE NOT rolled_up AND state = 'applied'
+            AND refunded_at < CAST(:end AS date)::timestamp AT TIME ZONE 'Asia/Shanghai') AS missing
 
 -- name: score
 -- One statement, so one snapshot, from the raw numbers to rank and tail. `//` of the rules is div() on numeric: exact,

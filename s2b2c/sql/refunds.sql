@@ -112,6 +112,12 @@ FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batc
 WHERE r.branch_id = batch.branch_id AND r.order_id = batch.order_id AND r.state = 'waiting'
 RETURNING r.branch_id, r.id
 
+-- name: of_orders
+-- The refunds that these orders have had.
+SELECT r.branch_id, r.id
+FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
+JOIN refunds r ON r.branch_id = batch.branch_id AND r.order_id = batch.order_id
+
 -- name: total_lines
 -- What is left of each line after these refunds.
 UPDATE order_lines l

@@ -10,33 +10,65 @@ FROM orders o
 WHERE o.matures_at < :cutoff
   AND EXISTS (SELECT FROM order_lines l WHERE l.branch_id = o.branch_id AND l.order_id = o.id AND l.statement_id IS NULL)
 
+-- name: open_due_refunds
+CREATE TEMPORARY TABLE IF NOT EXISTS due_refunds (branch_id bigint, refund_id bigint) ON COMMIT DROP
+
+-- name: find_due_refunds
+-- What a refund takes back matures at the later of its order's maturity and the refund, and is settled as a whole.
+INSERT INTO due_refunds (branch_id, refund_id)
+SELECT r.branch_id, r.id
+FROM refunds r
+JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
+WHERE r.run_id IS NULL AND r.state = 'applied' AND r.refunded_at < :cutoff AND o.matures_at < :cutoff
+  AND (EXISTS (SELECT FROM clawbacks c WHERE c.branch_id = r.branch_id AND c.refund_id = r.id)
+       OR EXISTS (SELECT FROM refund_lines l WHERE l.branch_id = r.branch_id AND l.refund_id = r.id AND l.supply <> 0))
+
 -- name: open_distributor_statements
-WITH opened AS (
-    INSERT INTO statements (run_id, distributor_id, lines, gross)
-    SELECT :run_id, c.distributor_id, count(*), sum(c.amount)
+WITH part AS (
+    SELECT c.distributor_id, c.amount, 0 AS clawback
     FROM due d
     JOIN order_lines l ON l.branch_id = d.branch_id AND l.order_id = d.order_id
     JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
     WHERE c.statement_id IS NULL
-    GROUP BY c.distributor_id
-    ORDER BY c.distributor_id
-    RETURNING lines, gross
+    UNION ALL
+    SELECT c.distributor_id, 0, c.amount
+    FROM due_refunds d
+    JOIN clawbacks c ON c.branch_id = d.branch_id AND c.refund_id = d.refund_id
+), opened AS (
+    INSERT INTO statements (run_id, distributor_id, lines, gross, clawbacks)
+    SELECT :run_id, distributor_id, count(*), sum(amount), sum(clawback)
+    FROM part
+    GROUP BY distributor_id
+    ORDER BY distributor_id
+    RETURNING lines, gross, clawbacks
 )
-SELECT count(*) AS statements, coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(gross), 0)::bigint AS gross
-FROM opened
+-- include: settlements.totals
 
 -- name: open_brand_statements
-WITH opened AS (
-    INSERT INTO statements (run_id, brand_id, lines, gross)
-    SELECT :run_id, l.brand_id, count(*), sum(l.supply)
+WITH part AS (
+    SELECT l.brand_id, l.quantity * l.supply_price AS supply, 0 AS returned
     FROM due d
     JOIN order_lines l ON l.branch_id = d.branch_id AND l.order_id = d.order_id
     WHERE l.statement_id IS NULL
-    GROUP BY l.brand_id
-    ORDER BY l.brand_id
-    RETURNING lines, gross
+    UNION ALL
+    SELECT l.brand_id, 0, r.supply
+    FROM due_refunds d
+    JOIN refund_lines r ON r.branch_id = d.branch_id AND r.refund_id = d.refund_id
+    JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
+    WHERE r.supply <> 0
+), opened AS (
+    INSERT INTO statements (run_id, brand_id, lines, gross, clawbacks)
+    SELECT :run_id, brand_id, count(*), sum(supply), sum(returned)
+    FROM part
+    GROUP BY brand_id
+    ORDER BY brand_id
+    RETURNING lines, gross, clawbacks
 )
-SELECT count(*) AS statements, coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(gross), 0)::bigint AS gross
+-- include: settlements.totals
+
+-- name: totals
+SELECT count(*) AS statements, coalesce(sum(lines), 0)::bigint AS lines, coalesce(sum(gross), 0)::bigint AS gross,
+       coalesce(sum(clawbacks), 0)::bigint AS clawbacks
 FROM opened
 
 -- name: tell_payees
@@ -46,7 +78,7 @@ SELECT s.distributor_id, s.brand_id, 'statement_ready',
        jsonb_build_object('cutoff', CASE
            WHEN ends.at = date_trunc('day', ends.at) THEN to_char(ends.at - interval '1 day', 'YYYY-MM-DD')
            ELSE to_char(ends.at, 'YYYY-MM-DD HH24:MI')
-       END, 'lines', s.lines, 'gross_amount', s.gross),
+       END, 'lines', s.lines, 'net_amount', s.gross - s.clawbacks),
        r.created_at
 FROM settlement_runs r
 CROSS JOIN LATERAL (SELECT r.cutoff AT TIME ZONE 'Asia/Shanghai' AS at) AS ends
@@ -71,18 +103,129 @@ CROSS JOIN statements s
 WHERE d.batch = :batch AND s.run_id = :run_id
   AND l.branch_id = d.branch_id AND l.order_id = d.order_id AND l.brand_id = s.brand_id AND l.statement_id IS NULL
 
+-- name: settle_clawbacks
+UPDATE clawbacks c
+SET statement_id = s.id
+FROM due_refunds d
+CROSS JOIN statements s
+WHERE s.run_id = :run_id
+  AND c.branch_id = d.branch_id AND c.refund_id = d.refund_id AND c.distributor_id = s.distributor_id
+
+-- name: settle_returns
+UPDATE refund_lines r
+SET statement_id = s.id
+FROM (
+    SELECT r.branch_id, r.id, l.brand_id
+    FROM due_refunds d
+    JOIN refund_lines r ON r.branch_id = d.branch_id AND r.refund_id = d.refund_id
+    JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
+    WHERE r.supply <> 0
+) AS d
+JOIN statements s ON s.brand_id = d.brand_id
+WHERE s.run_id = :run_id AND r.branch_id = d.branch_id AND r.id = d.id
+
+-- name: settle_refunds
+UPDATE refunds r SET run_id = :run_id FROM due_refunds d WHERE r.branch_id = d.branch_id AND r.id = d.refund_id
+
+-- name: lines
+-- Some lines of each statement asked for: commissions, then clawbacks; of a brand order lines, then returns. OFFSET 0: first
+-- what is in the statement, then its first ids; else the planner may walk all ids there are.
+WITH part AS (
+    SELECT asked.n, line.*
+    FROM unnest(
+        CAST(:statement_ids AS bigint[]), CAST(:distributor_ids AS bigint[]), CAST(:parts AS bigint[]),
+        CAST(:ids AS bigint[])
+    ) WITH ORDINALITY AS asked (statement_id, distributor_id, after_part, after_id, n)
+    CROSS JOIN LATERAL (
+        (
+            SELECT 0 AS part, 'commission' AS kind, c.id, c.branch_id, c.line_id, c.amount, c.id AS commission_id,
+                   NULL::bigint AS refund_id
+            FROM (
+                SELECT * FROM commissions
+                WHERE distributor_id = asked.distributor_id AND statement_id = asked.statement_id
+                  AND (0, id) > (after_part, after_id)
+                OFFSET 0
+            ) AS c
+            ORDER BY c.id
+            LIMIT :limit
+        )
+        UNION ALL
+        (
+            SELECT 1, 'clawback', c.id, c.branch_id, c.line_id, -c.amount, c.commission_id, c.refund_id
+            FROM (
+                SELECT * FROM clawbacks
+                WHERE distributor_id = asked.distributor_id AND statement_id = asked.statement_id
+                  AND (1, id) > (after_part, after_id)
+                OFFSET 0
+            ) AS c
+            ORDER BY c.id
+            LIMIT :limit
+        )
+        UNION ALL
+        (
+            SELECT 0, 'supply', l.id, l.branch_id, l.id, l.quantity * l.supply_price, NULL, NULL
+            FROM (
+                SELECT * FROM order_lines
+                WHERE asked.distributor_id IS NULL AND statement_id = asked.statement_id
+                  AND (0, id) > (after_part, after_id)
+                OFFSET 0
+            ) AS l
+            ORDER BY l.id
+            LIMIT :limit
+        )
+        UNION ALL
+        (
+            SELECT 1, 'return', r.id, r.branch_id, r.line_id, -r.supply, NULL, r.refund_id
+            FROM (
+                SELECT * FROM refund_lines
+                WHERE asked.distributor_id IS NULL AND statement_id = asked.statement_id
+                  AND (1, id) > (after_part, after_id)
+                OFFSET 0
+            ) AS r
+            ORDER BY r.id
+            LIMIT :limit
+        )
+        ORDER BY part, id
+        LIMIT :limit
+    ) AS line
+)
+SELECT part.n, part.part, part.kind, part.id, part.branch_id, part.commission_id, o.order_no, l.line_no, o.paid_at,
+       o.completed_at, o.matures_at, refunds.refunded_at, stores.id AS store_id, stores.slug, stores.title,
+       stores.region, products.title AS product_title, v.sku, l.quantity, l.paid, part.amount, c.position, rules.scheme, rules.base,
+       c.base_amount, c.rate_bps, c.uncapped_amount, CASE part.kind WHEN 'commission' THEN c.outcome END AS outcome
+FROM part
+JOIN order_lines l ON l.branch_id = part.branch_id AND l.id = part.line_id
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+JOIN stores ON stores.id = o.store_id
+JOIN products ON products.id = l.product_id
+JOIN variants v ON v.id = l.variant_id
+LEFT JOIN refunds ON refunds.branch_id = part.branch_id AND refunds.id = part.refund_id
+LEFT JOIN commissions c ON c.branch_id = part.branch_id AND c.id = part.commission_id
+LEFT JOIN rules ON rules.id = c.rule_id
+ORDER BY part.n, part.part, part.id
+
 -- name: statement_lines
 SELECT o.order_no, l.line_no, p.title, part.position, part.base_amount, part.rate_bps, part.amount, part.outcome
 FROM (
-    SELECT branch_id, line_id, position, base_amount, rate_bps, amount, outcome
+    SELECT branch_id, line_id, position, base_amount, rate_bps, amount, outcome, 0 AS refund_id
     FROM commissions
     WHERE distributor_id = (SELECT distributor_id FROM statements WHERE id = :statement_id)
       AND statement_id = :statement_id
     UNION ALL
-    SELECT branch_id, id, NULL, NULL, NULL, supply, NULL FROM order_lines WHERE statement_id = :statement_id
+    SELECT b.branch_id, b.line_id, c.position, NULL, NULL, -b.amount, 'clawback', b.refund_id
+    FROM clawbacks b
+    JOIN commissions c ON c.branch_id = b.branch_id AND c.id = b.commission_id
+    WHERE b.distributor_id = (SELECT distributor_id FROM statements WHERE id = :statement_id)
+      AND b.statement_id = :statement_id
+    UNION ALL
+    SELECT branch_id, id, NULL, NULL, NULL, quantity * supply_price, NULL, 0
+    FROM order_lines WHERE statement_id = :statement_id
+    UNION ALL
+    SELECT branch_id, line_id, NULL, NULL, NULL, -supply, 'return', refund_id
+    FROM refund_lines WHERE statement_id = :statement_id
 ) AS part
 JOIN order_lines l ON l.branch_id = part.branch_id AND l.id = part.line_id
 JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
 JOIN products p ON p.id = l.product_id
-ORDER BY o.order_no COLLATE "C", l.line_no, part.position
+ORDER BY o.order_no COLLATE "C", l.line_no, part.position, part.refund_id
 LIMIT :limit

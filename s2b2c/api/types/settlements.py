@@ -2,17 +2,24 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 
 from s2b2c import settlements
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
+from s2b2c.api.types.explanations import (
+    CommissionBase,
+    CommissionOutcome,
+    CommissionScheme,
+    FullCommissionExplanation,
+)
 from s2b2c.api.types.fields import computed
-from s2b2c.api.types.ids import id_of
+from s2b2c.api.types.ids import encode, id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.stores import Store
+from s2b2c.commissions import Explanation
 
 
 @strawberry.enum(description="What a settlement run has come to.")
@@ -26,25 +33,6 @@ class PayeeKind(Enum):
     BRAND = "brand"
 
 
-@strawberry.enum(description="Why a commission is what it is.")
-class CommissionOutcome(Enum):
-    EARNED = strawberry.enum_value("earned", description="What the rule gives.")
-    ZERO = strawberry.enum_value("zero", description="The rule gives nothing.")
-    CAPPED = strawberry.enum_value("capped", description="Scaled down, so that the platform keeps its part.")
-    BLOCKED = strawberry.enum_value("blocked", description="Suspended or eliminated as the order was paid.")
-
-
-@strawberry.enum(description="How a rule turns its base into commissions.")
-class CommissionScheme(Enum):
-    LEVELS = strawberry.enum_value("levels", description="比例: a rate for each position.")
-
-
-@strawberry.enum(description="What the rates of a rule are rates of.")
-class CommissionBase(Enum):
-    PAID = "paid"
-    MARGIN = strawberry.enum_value("margin", description="Paid less supply (供货价).")
-
-
 @strawberry.type(description="The closing of a period (结算): all that had matured before a cutoff.")
 class SettlementRun:
     id: strawberry.ID = id_of("settlement-run")
@@ -53,17 +41,35 @@ class SettlementRun:
     created_at: datetime
 
 
+@strawberry.enum(description="What a line of a statement is.")
+class StatementLineKind(Enum):
+    COMMISSION = strawberry.enum_value("commission", description="A distributor's share in an order line (佣金).")
+    CLAWBACK = strawberry.enum_value("clawback", description="What a refund takes back of a share (佣金回收).")
+    SUPPLY = strawberry.enum_value("supply", description="A brand's supply of an order line (供货款).")
+    RETURN = strawberry.enum_value("return", description="What a refund takes back of a supply.")
+
+
+class _Store(NamedTuple):
+    id: int
+    slug: str
+    title: str
+    region: str
+
+
 @strawberry.type(
-    description="One line of a statement: of a distributor its commission on an order line, of a brand its supply."
+    description="One line of a statement: of a distributor its commission on an order line, of a brand its supply, or "
+    "what a refund takes back of it."
 )
 class StatementLine:
-    id: strawberry.ID = id_of("statement-line")
+    id: strawberry.ID = computed(lambda row: encode(f"statement-{row.kind}", row.id))
+    kind: StatementLineKind
     order_no: str
     line_no: Int64
     paid_at: datetime
     completed_at: datetime
     matures_at: datetime
-    store: Store
+    refunded_at: datetime | None = strawberry.field(description="Of what a refund takes back.")
+    store: Store = computed(lambda row: _Store(row.store_id, row.slug, row.title, row.region))
     product_title: str
     sku: str
     quantity: Int64
@@ -71,7 +77,9 @@ class StatementLine:
     position: Int64 | None = strawberry.field(
         description="Of a commission: 0 is the seller, 1 its upline, and so on up."
     )
-    amount: Money = strawberry.field(description="What the line adds to the statement.")
+    amount: Money = strawberry.field(
+        description="What the line adds to the statement: below 0 what a refund takes back."
+    )
     outcome: CommissionOutcome | None = strawberry.field(description="Of a commission.")
 
 
@@ -83,11 +91,22 @@ class FullStatementLine(StatementLine):
     rate_bps: Int64 | None = strawberry.field(description="In basis points: 1250 is 12.5 %.")
     uncapped_amount: Money | None = strawberry.field(description="What the rule gives, before any cap or block.")
 
+    @strawberry.field(graphql_type=FullCommissionExplanation | None, description="How the commission came about.")
+    @staticmethod
+    async def explanation(root: strawberry.Parent[Any], info: Info) -> Explanation | None:
+        if root.commission_id is None:
+            return None
+        return await info.context.load.explanations.load((root.branch_id, root.commission_id))
+
 
 async def _lines(statement: Any, info: Info, first: int, after: str | None) -> Connection[Any]:
-    page = Page("statement-line", first, after, key_length=1)
+    page = Page("statement-part-line", first, after, key_length=2)
     wanted = settlements.LinesPage(statement.id, statement.distributor_id, page.after, page.limit)
-    return page.connection(await info.context.load.statement_lines.load(wanted), lambda row: (row.id,))
+    return page.connection(await info.context.load.statement_lines.load(wanted), lambda row: (row.part, row.id))
+
+
+def _net(row: Any) -> int:
+    return int(row.gross - row.clawbacks)
 
 
 @strawberry.type(description="What one payee gets for one period (结算单).")
@@ -95,7 +114,9 @@ class Statement:
     id: strawberry.ID = id_of("statement")
     run: SettlementRun
     line_count: Int64 = computed(lambda row: row.lines)
-    gross: Money = strawberry.field(description="The sum of its lines.")
+    gross: Money = strawberry.field(description="The commissions, or the supply, that matured.")
+    clawbacks: Money = strawberry.field(description="What refunds took back of it.")
+    net: Money = computed(_net, description="The sum of its lines: gross less clawbacks.")
 
     @strawberry.field(graphql_type=Connection[StatementLine], description="What makes it up, in order of recording.")
     @staticmethod
@@ -131,12 +152,14 @@ class RunTotals:
     statements: Int64
     lines: Int64
     gross: Money
+    clawbacks: Money
+    net: Money = computed(_net, description="Gross less clawbacks.")
 
 
 @strawberry.type(description="The closing of a period (结算), with all its statements.")
 class FullSettlementRun(SettlementRun):
-    distributors: RunTotals = strawberry.field(description="Lines are commissions.")
-    brands: RunTotals = strawberry.field(description="Lines are order lines.")
+    distributors: RunTotals = strawberry.field(description="Lines are commissions and clawbacks.")
+    brands: RunTotals = strawberry.field(description="Lines are order lines and returns.")
 
     @strawberry.field(graphql_type=Connection[FullStatement], description="Greatest gross first.")
     @staticmethod
