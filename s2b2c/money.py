@@ -21,3 +21,8 @@ def format_yuan(amount: int) -> str:
     """ "49.90" of 4990 fen: what exports and tables show, and what `parse_yuan` reads back."""
     sign = "-" if amount < 0 else ""
     return f"{sign}{abs(amount) // 100}.{abs(amount) % 100:02d}"
+
+
+def format_percent(bps: int) -> str:
+    """ "12.5%" of 1250 basis points."""
+    return f"{bps // 100}.{bps % 100:02d}".rstrip("0").rstrip(".") + "%"

@@ -203,12 +203,15 @@ async def a_plan(
     margin_floor_bps: int = 0,
     state: str = "active",
     during: Range[datetime] = EVER,
+    code: str | None = None,
+    version: int = 1,
 ) -> models.Plan:
     """A plan in force since ever; a rule is what differs from (`levels`, base `paid`, everything)."""
     written = [models.Rule(**{"scheme": "levels", "base": "paid", "depth": _depth(rule), **rule}) for rule in rules]
     active = state == "active"
     plan = models.Plan(
-        code=f"plan-{next(_numbers)}",
+        code=code or f"plan-{next(_numbers)}",
+        version=version,
         state=state,
         during=during,
         margin_floor_bps=margin_floor_bps,

@@ -53,7 +53,7 @@ _NAMED = {
     "stores": "SELECT s.slug, d.code, s.title, s.region, s.state FROM stores s JOIN distributors d ON d.id = s.distributor_id",
     "tiers": "SELECT code, rank, name, is_leader FROM tiers",
     "transfers": "SELECT o.order_no, x.source_type, x.code, da.kind, da.rail, ca.kind, cb.name, cd.code, x.amount, x.posted_at "
-    "FROM transfers x JOIN orders o ON o.branch_id = x.branch_id AND o.id = x.source_id "
+    "FROM transfers x JOIN orders o ON o.branch_id = x.branch_id AND o.id = x.source_id AND x.source_type = 'order' "
     "JOIN ledger_accounts da ON da.id = x.debit_account_id JOIN ledger_accounts ca ON ca.id = x.credit_account_id "
     "LEFT JOIN brands cb ON cb.id = ca.brand_id LEFT JOIN distributors cd ON cd.id = ca.distributor_id",
     "variants": "SELECT b.name, p.code, v.sku, v.options::text, v.stock FROM variants v JOIN products p ON p.id = v.product_id "

@@ -1,12 +1,13 @@
-"""The door of finance: every run, every statement, every account of the ledger."""
+"""The door of finance: every run, every statement, every order, every account of the ledger."""
 
 from typing import Any
 
 import strawberry
 
-from s2b2c import ledger, settlements
+from s2b2c import commissions, ledger, settlements
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
+from s2b2c.api.types.explanations import ExplainedOrder
 from s2b2c.api.types.ids import key_of
 from s2b2c.api.types.ledger import FullLedgerAccount, TrialBalance
 from s2b2c.api.types.settlements import FullSettlementRun, FullStatement
@@ -33,6 +34,15 @@ class FinanceQuery:
     async def statement(info: Info, id: strawberry.ID) -> Any:  # noqa: A002
         async with info.context.db.read() as session:
             return await settlements.statement(session, key_of("statement", id))
+
+    @strawberry.field(
+        graphql_type=ExplainedOrder | None,
+        description="An order with all that is earned on it, and why; null when there is none.",
+    )
+    @staticmethod
+    async def order(info: Info, order_no: str) -> Any:
+        async with info.context.db.read() as session:
+            return await commissions.explained_order(session, order_no)
 
     @strawberry.field(graphql_type=TrialBalance, description="The whole ledger.")
     @staticmethod

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from strawberry.dataloader import DataLoader
 
-from s2b2c import catalogue, commissions, directory, ledger, network, settlements, stores
+from s2b2c import catalogue, commissions, directory, ledger, models, network, settlements, stores
 from s2b2c.db import AnyRow, Database
 
 
@@ -87,6 +87,28 @@ class Loaders:
         async def load(keys: list[directory.RulesPage]) -> list[Sequence[AnyRow]]:
             async with self._db.read() as session:
                 return list(await directory.rules(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
+    def accounts(self) -> DataLoader[int, models.Account | None]:
+        """By account_id."""
+
+        async def load(keys: list[int]) -> list[models.Account | None]:
+            async with self._db.read() as session:
+                found = await directory.accounts(session, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def explanations(self) -> DataLoader[tuple[int, int], commissions.Explanation | None]:
+        """By (branch_id, id) of a commission."""
+
+        async def load(keys: list[tuple[int, int]]) -> list[commissions.Explanation | None]:
+            async with self._db.read() as session:
+                found = await commissions.explanations(session, keys)
+            return [found.get(key) for key in keys]
 
         return DataLoader(load)
 

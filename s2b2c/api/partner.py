@@ -12,7 +12,8 @@ from s2b2c.api.context import Info
 from s2b2c.api.notices import Told
 from s2b2c.api.periods import YEAR, From, To, check_period
 from s2b2c.api.statements import Statements
-from s2b2c.api.types.earnings import Earnings, TeamBranch
+from s2b2c.api.types.earnings import Earnings, LineEarning, TeamBranch
+from s2b2c.api.types.explanations import commission_key
 from s2b2c.api.types.ids import check_count, key_of, keys_of
 from s2b2c.api.types.money import Int64
 from s2b2c.api.types.network import Distributor
@@ -113,6 +114,16 @@ class PartnerQuery(Told, Statements):
         distributor_id = await info.context.distributor_id()
         async with info.context.db.read() as session:
             return await commissions.earnings(session, distributor_id, info.context.clock())
+
+    @strawberry.field(
+        graphql_type=LineEarning | None, description="One of your commissions (佣金); null when it is none."
+    )
+    @staticmethod
+    async def commission(info: Info, id: strawberry.ID) -> AnyRow | None:  # noqa: A002
+        key = commission_key(id)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            return await commissions.earnings_of(session, distributor_id, *key, info.context.clock())
 
     @strawberry.field(
         graphql_type=Connection[TeamBranch],

@@ -11,7 +11,10 @@ from s2b2c.sql import statements
 
 
 class Earnings(NamedTuple):
-    """Where the commissions of a distributor stand, in fen: each fen in exactly one place."""
+    """Where the commissions of a distributor stand, net of what refunds took back: each fen in exactly one place.
+
+    Below 0 where a refund took back what had been settled before.
+    """
 
     pending: int
     """Of paid orders whose hold is not over."""
@@ -31,7 +34,7 @@ async def earnings_by_day(
 ) -> Sequence[AnyRow]:
     """What a distributor earned on the orders paid in [start, end), newest day first; `after` is a (day's ordinal,).
 
-    Rows of (day, amount in fen, orders), of the days on which there was something to earn.
+    Rows of (day, amount in fen net of all refunds to date, orders), of the days on which there was something to earn.
     """
     parameters = {
         "distributor_id": distributor_id,
@@ -46,7 +49,19 @@ async def earnings_by_day(
 async def earnings_by_line(
     session: AsyncSession, distributor_id: int, *, now: datetime, after: tuple[int, ...] | None, limit: int
 ) -> Sequence[AnyRow]:
-    """Each order line in which a distributor has a share, newest first; `after` is a (place, id)."""
+    """Each order line in which a distributor has a share, newest first; `after` is a (place, id).
+
+    Rows of (place, branch_id, id, order_no, line_no, paid_at, matures_at, store_slug, store_title, product_title, sku,
+    state) with the columns of `explanations.columns`.
+    """
     place, last = after or (MAX_INT64, MAX_INT64)
     parameters = {"distributor_id": distributor_id, "now": now, "place": place, "id": last, "limit": limit}
     return (await session.execute(statements("commissions")["earnings_by_line"], parameters)).all()
+
+
+async def earnings_of(
+    session: AsyncSession, distributor_id: int, branch_id: int, commission_id: int, now: datetime
+) -> AnyRow | None:
+    """A row as of `earnings_by_line`; None when this distributor has no such commission."""
+    parameters = {"distributor_id": distributor_id, "branch_id": branch_id, "id": commission_id, "now": now}
+    return (await session.execute(statements("commissions")["earnings_of"], parameters)).one_or_none()

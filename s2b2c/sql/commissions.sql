@@ -43,7 +43,8 @@ newest AS MATERIALIZED (
     LEFT JOIN newest of_brand ON of_brand.plan_id = l.plan_id AND of_brand.brand_id = l.brand_id
     LEFT JOIN newest of_all ON of_all.plan_id = l.plan_id
         AND num_nonnulls(of_all.variant_id, of_all.product_id, of_all.category, of_all.brand_id) = 0
-    JOIN rule r ON r.id = coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id)
+    LEFT JOIN rule r ON r.id = coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id)
+    WHERE coalesce(r.depth, 0) > 0
 ), placed AS (
     SELECT l.branch_id, l.id AS line_id, k AS position, l.upline[place] AS distributor_id, tiers.id AS tier_id,
            l.upline_states[place] NOT IN ('active', 'watch') AS blocked, l.rule_id, l.scheme, l.base, l.available,
@@ -194,23 +195,29 @@ FROM offer LEFT JOIN share ON share.line_id = offer.id AND share.position = 0
 ORDER BY offer.id
 
 -- name: earnings
--- Where the money of a distributor stands. Statements keep the totals of what is settled.
-SELECT coalesce(sum(c.amount) FILTER (WHERE o.matures_at > :now OR o.matures_at IS NULL), 0)::bigint AS pending,
-       coalesce(sum(c.amount) FILTER (WHERE o.matures_at <= :now), 0)::bigint AS available,
+-- Where the money of a distributor stands, net of what refunds took back: that matures with the order, at the latest as it
+-- is refunded. Statements keep the totals of what is settled.
+SELECT coalesce(sum(open.amount) FILTER (WHERE o.matures_at > :now OR o.matures_at IS NULL), 0)::bigint AS pending,
+       coalesce(sum(open.amount) FILTER (WHERE o.matures_at <= :now), 0)::bigint AS available,
        coalesce(max(settled.in_statement), 0)::bigint AS in_statement,
        coalesce(max(settled.paid), 0)::bigint AS paid
 FROM (
-    SELECT sum(s.gross) FILTER (WHERE r.state <> 'paid') AS in_statement,
-           sum(s.gross) FILTER (WHERE r.state = 'paid') AS paid
+    SELECT sum(s.gross - s.clawbacks) FILTER (WHERE r.state <> 'paid') AS in_statement,
+           sum(s.gross - s.clawbacks) FILTER (WHERE r.state = 'paid') AS paid
     FROM statements s JOIN settlement_runs r ON r.id = s.run_id
     WHERE s.distributor_id = :distributor_id
 ) AS settled
-LEFT JOIN commissions c ON c.distributor_id = :distributor_id AND c.statement_id IS NULL
-LEFT JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+LEFT JOIN (
+    SELECT branch_id, line_id, amount FROM commissions WHERE distributor_id = :distributor_id AND statement_id IS NULL
+    UNION ALL
+    SELECT branch_id, line_id, -amount FROM clawbacks WHERE distributor_id = :distributor_id AND statement_id IS NULL
+) AS open ON true
+LEFT JOIN order_lines l ON l.branch_id = open.branch_id AND l.id = open.line_id
 LEFT JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
 
 -- name: earnings_by_day
--- What was earned on the orders paid on each day. Nothing paid since the first day is in a run that closed before it.
+-- What was earned on the orders paid on each day, less what refunds took back since. Nothing paid since the first day is
+-- in a run that closed before it.
 WITH earned AS (
     SELECT branch_id, line_id, amount FROM commissions WHERE distributor_id = :distributor_id AND statement_id IS NULL
     UNION ALL
@@ -220,8 +227,8 @@ WITH earned AS (
     JOIN commissions c ON c.distributor_id = s.distributor_id AND c.statement_id = s.id
     WHERE s.distributor_id = :distributor_id AND r.cutoff > CAST(:start AS date)::timestamp AT TIME ZONE 'Asia/Shanghai'
 )
-SELECT (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, sum(e.amount)::bigint AS amount,
-       count(DISTINCT (o.branch_id, o.id)) AS orders
+SELECT (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day,
+       sum(e.amount - clawed(e.amount, l.refunded, l.paid))::bigint AS amount, count(DISTINCT (o.branch_id, o.id)) AS orders
 FROM earned e
 JOIN order_lines l ON l.branch_id = e.branch_id AND l.id = e.line_id
 JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
@@ -231,17 +238,30 @@ GROUP BY day
 ORDER BY day DESC
 LIMIT :limit
 
+-- name: earnings_columns
+-- The commission `c` as its beneficiary sees it; `place` is its statement, or more than any statement.
+SELECT coalesce(c.statement_id, 9223372036854775807) AS place, c.branch_id, c.id, o.order_no, l.line_no, o.paid_at,
+       o.matures_at, stores.slug AS store_slug, stores.title AS store_title, p.title AS product_title, v.sku,
+       CASE WHEN run.state = 'paid' THEN 'paid' WHEN run.state IS NOT NULL THEN 'in_statement'
+            WHEN o.matures_at <= :now THEN 'available' ELSE 'pending' END AS state,
+
+-- name: earnings_sources
+JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
+JOIN stores ON stores.id = o.store_id
+JOIN products p ON p.id = l.product_id
+JOIN variants v ON v.id = l.variant_id
+LEFT JOIN statements s ON s.id = c.statement_id
+LEFT JOIN settlement_runs run ON run.id = s.run_id
+
 -- name: earnings_by_line
 -- What is in no statement yet first, then one statement after the other, the newest first; within each the newest share
--- first. `place` is the statement, or more than any statement. OFFSET 0: first what is in it, then its newest ids; else
--- the planner may walk all ids there are.
-SELECT e.place, e.id, o.order_no, l.line_no, o.paid_at, o.matures_at, stores.slug AS store_slug,
-       stores.title AS store_title, p.title AS product_title, v.sku, l.quantity, l.paid, e.position, e.amount, e.outcome,
-       CASE WHEN r.state = 'paid' THEN 'paid' WHEN r.state IS NOT NULL THEN 'in_statement'
-            WHEN o.matures_at <= :now THEN 'available' ELSE 'pending' END AS state
+-- first. OFFSET 0: first what is in it, then its newest ids; else the planner may walk all ids there are.
+-- include: commissions.earnings_columns
+-- include: explanations.columns
 FROM (
     (
-        SELECT 9223372036854775807 AS place, id, branch_id, line_id, position, amount, outcome, NULL::bigint AS run_id
+        SELECT *
         FROM (
             SELECT * FROM commissions
             WHERE distributor_id = :distributor_id AND statement_id IS NULL
@@ -253,30 +273,36 @@ FROM (
     )
     UNION ALL
     (
-        SELECT s.id, c.id, c.branch_id, c.line_id, c.position, c.amount, c.outcome, s.run_id
+        SELECT c.*
         FROM statements s
         CROSS JOIN LATERAL (
-            SELECT c.id, c.branch_id, c.line_id, c.position, c.amount, c.outcome
+            SELECT *
             FROM (
                 SELECT * FROM commissions
                 WHERE distributor_id = s.distributor_id AND statement_id = s.id
                   AND (s.id, id) < (CAST(:place AS bigint), CAST(:id AS bigint))
                 OFFSET 0
-            ) AS c
-            ORDER BY c.id DESC
+            ) AS settled
+            ORDER BY id DESC
             LIMIT :limit
         ) AS c
         WHERE s.distributor_id = :distributor_id
         ORDER BY s.id DESC, c.id DESC
         LIMIT :limit
     )
-    ORDER BY place DESC, id DESC
+    ORDER BY statement_id DESC NULLS FIRST, id DESC
     LIMIT :limit
-) AS e
-JOIN order_lines l ON l.branch_id = e.branch_id AND l.id = e.line_id
-JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
-JOIN stores ON stores.id = o.store_id
-JOIN products p ON p.id = l.product_id
-JOIN variants v ON v.id = l.variant_id
-LEFT JOIN settlement_runs r ON r.id = e.run_id
-ORDER BY e.place DESC, e.id DESC
+) AS c
+-- include: commissions.earnings_sources
+-- include: explanations.sources
+ORDER BY place DESC, c.id DESC
+
+-- name: earnings_of
+-- One commission, where it is this distributor's.
+-- include: commissions.earnings_columns
+-- include: explanations.columns
+FROM (
+    SELECT * FROM commissions WHERE branch_id = :branch_id AND id = :id AND distributor_id = :distributor_id
+) AS c
+-- include: commissions.earnings_sources
+-- include: explanations.sources

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from s2b2c import models, orders, settlements
 from s2b2c.api.types.ids import encode
@@ -27,6 +28,16 @@ fragment Found on FullStatementConnection { edges { node {
 STATEMENTS = """query($id: ID!, $payee: PayeeKind! = DISTRIBUTOR, $first: Int! = 24, $after: String) { finance {
   run(id: $id) { statements(payee: $payee, first: $first, after: $after) {
     edges { cursor node { id gross { amount } } } pageInfo { hasNextPage hasPreviousPage } } } } }"""
+EXPLAINED = """query($id: ID!) { finance { run(id: $id) {
+  distributors: statements(payee: DISTRIBUTOR, first: 1) { ...Found } brands: statements(payee: BRAND) { ...Found } } } }
+fragment Found on FullStatementConnection { edges { node { lines { edges { node {
+  amount { amount } explanation { clawedBack { amount } net { amount } supply { amount } } } } } } } }"""
+ORDER = """query($number: String!, $first: Int! = 24, $after: String) { finance { order(orderNo: $number) {
+  state planCode refunded { amount } supply { amount } lines(first: $first, after: $after) {
+    edges { node { lineNo supply { amount }
+      commissions { explanation { net { amount } } clawbacks { amount { amount } } }
+      refunds { reference isReversal state amount { amount } } } }
+    pageInfo { hasNextPage endCursor } } } } }"""
 ACCOUNTS = """{ finance { trialBalance { debits { amount } credits { amount } accounts { edges { node {
   id kind owner balance { amount } transfers(first: 1) { edges { node { code } } } } } } } } }"""
 
@@ -163,6 +174,64 @@ async def test_every_account_with_its_last_transfer_in_four_statements(api: Api)
         ("COMMISSION_PAYABLE", f"分销商{seller.parent_id}"): (296, ["COMMISSION"]),
         ("REVENUE", None): (3216, ["REVENUE"]),
     }
+
+
+async def _refund(db: Database, order: models.Order, reference: str, amount: int) -> None:
+    async with db.write() as session:
+        line = orders.RefundedLine(1, amount=amount)
+        assert await orders.refund(session, [orders.Refund(order.branch_id, order.id, reference, DONE_AT, [line])]) == 1
+
+
+async def test_a_commission_and_its_clawback_are_explained_alike(api: Api) -> None:
+    """1187 of 9899, of which a refund of 3300 takes back 395; a brand's lines have nothing to explain."""
+    (store,), variant = await _a_world(api.db)
+    await _refund(api.db, await _completed(api.db, store, variant), "R1", 3300)
+    run = (await _ask(api, EXPLAINED, id=await _settle(api.db)))["run"]
+    ((mine,), (brand,)) = (_nodes(run[payee]) for payee in ("distributors", "brands"))
+    assert [(it["amount"]["amount"], it["explanation"]) for it in _nodes(mine["lines"])] == [
+        (amount, {"clawedBack": {"amount": 395}, "net": {"amount": 792}, "supply": {"amount": 5200}})
+        for amount in (1187, -395)
+    ]
+    assert [it["explanation"] for it in _nodes(brand["lines"])] == [None]
+
+
+async def test_an_order_line_by_line(api: Api) -> None:
+    """Waiting for its payment with a refund that came first, then paid, then a reversal; a plan with no rule for it."""
+    (store,), variant = await _a_world(api.db)
+    async with api.db.write() as session:
+        other = await factories.a_variant(session, supply_price=1000, category="礼品")
+        plan = (await session.scalars(select(models.Plan))).one()
+        session.add(models.Rule(plan_id=plan.id, category="礼品", scheme="levels", base="paid", depth=0))
+        order = await factories.an_order(session, store, (variant, 2, 4990, 81), (other, 1, 2000, 0))
+        claim = {"kind": "order_no", "name": order.order_no, "branch_id": order.branch_id, "event_id": order.id}
+        session.add(models.Claim(**claim))
+    await _refund(api.db, order, "R1", 3300)
+    placed = (await _ask(api, ORDER, number=order.order_no))["order"]
+    assert (placed["state"], placed["planCode"], placed["refunded"]) == ("PLACED", None, {"amount": 0})
+    assert [(it["commissions"], it["refunds"]) for it in _nodes(placed["lines"])] == [
+        ([], [{"reference": "R1", "isReversal": False, "state": "WAITING", "amount": {"amount": 3300}}]),
+        ([], []),
+    ]
+    async with api.db.write() as session:
+        await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
+        await orders.reverse_refunds(session, [("R1", DONE_AT)])
+    first = (await _ask(api, ORDER, number=order.order_no, first=1))["order"]
+    assert len(api.statements) == 4, api.statements
+    assert (first["state"], first["planCode"], first["refunded"]) == ("PAID", plan.code, {"amount": 0})
+    (line,) = _nodes(first["lines"])
+    assert [part["amount"]["amount"] for part in line["refunds"]] == [3300, -3300]
+    assert [
+        (it["explanation"]["net"]["amount"], [part["amount"]["amount"] for part in it["clawbacks"]])
+        for it in line["commissions"]
+    ] == [(1187, [395, -395]), (296, [98, -98])]
+    assert [it["supply"]["amount"] for it in (first, line)] == [6200, 5200]
+    rest = (await _ask(api, ORDER, number=order.order_no, after=first["lines"]["pageInfo"]["endCursor"]))["order"]
+    (gift,) = _nodes(rest["lines"])
+    assert (gift["lineNo"], gift["commissions"], gift["refunds"]) == (2, [], [])
+    assert (first["lines"]["pageInfo"]["hasNextPage"], rest["lines"]["pageInfo"]["hasNextPage"]) == (True, False)
+    token = await api.token("finance")
+    assert await api.code(ORDER, token, number=order.order_no, after=encode("order-line", 1, 2)) == "BAD_ARGUMENT"
+    assert await api.code(ORDER, await api.token("operator"), number=order.order_no) == "FORBIDDEN"
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,12 @@ NONSENSE: dict[str, list[Any]] = {
     "Boolean": [True, False],
 }
 SENSE: dict[str, list[Any]] = {
-    "String": ["hangzhou", "猫粮", "浙江"],
+    "String": ["hangzhou", "猫粮", "浙江", "SO26103103489"],
     "ID": [
         encode(kind, 1) for kind in ("store", "product", "brand", "distributor", "statement", "settlement-run", "tier")
     ]
-    + [encode(kind, 1) for kind in ("ledger-account", "plan", "notice")],
+    + [encode(kind, 1) for kind in ("ledger-account", "plan", "notice")]
+    + [encode("commission", 1, 1)],
     "Int": [1, 24],
     "Int64": [12_000],
     "Date": ["2026-09-01", "2026-10-01"],

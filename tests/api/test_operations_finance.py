@@ -1,10 +1,14 @@
 """The operations of finance on the sample network."""
 
+import json
 from typing import Any
 
 import pytest
 
+from s2b2c import models
+from s2b2c.orders import Refund, RefundedLine, refund, reverse_refunds
 from tests.api.client import Api
+from tests.api.conftest import NOW
 from tests.api.operations import check
 
 
@@ -64,16 +68,70 @@ async def test_a_run_with_its_statements(sample: Api, payee: str) -> None:
 async def test_a_statement_down_to_the_order_line(sample: Api, payee: str) -> None:
     token = await sample.token("finance")
     statement = (await _statements(sample, payee))[-1]
-    await check(sample, "finance/Statement", token, id=statement["id"], first=3, case=payee.lower(), statements=3)
+    await check(
+        sample,
+        "finance/Statement",
+        token,
+        id=statement["id"],
+        first=3,
+        case=payee.lower(),
+        statements=4 if payee == "DISTRIBUTOR" else 3,
+    )
     amounts: list[int] = []
     after, more = None, True
     while more:
         answer = await sample.run("finance/Statement", token, id=statement["id"], first=100, after=after)
-        assert len(sample.statements) == 3, sample.statements
+        assert len(sample.statements) == (4 if payee == "DISTRIBUTOR" else 3), sample.statements
         lines = answer["data"]["finance"]["statement"]["lines"]
         amounts += [edge["node"]["amount"]["amount"] for edge in lines["edges"]]
         more, after = lines["pageInfo"]["hasNextPage"], lines["pageInfo"]["endCursor"]
     assert (len(amounts), sum(amounts)) == (statement["lineCount"], statement["gross"]["amount"])
+
+
+ORDER = "SO26103103489"
+
+
+async def test_an_order_with_all_that_is_earned_on_it(own_sample: Api) -> None:
+    """Refunds of an amount, of a unit that came back, and one that was reversed."""
+    token = await own_sample.token("finance")
+    async with own_sample.db.write() as session:
+        claim = await session.get_one(models.Claim, ("order_no", ORDER))
+        done = [
+            ("R1", RefundedLine(3, amount=1000)),
+            ("R2", RefundedLine(3, quantity=1, goods_back=True)),
+            ("R3", RefundedLine(1, amount=1)),
+        ]
+        refunds = [Refund(claim.branch_id, claim.event_id, reference, NOW, [line]) for reference, line in done]
+        assert await refund(session, refunds) == 3
+        assert await reverse_refunds(session, [("R1", NOW)]) == 1
+    await check(own_sample, "finance/Order", token, orderNo=ORDER, first=1, case="first", statements=4)
+    answer = await check(own_sample, "finance/Order", token, orderNo=ORDER, first=100, language="EN", statements=4)
+    order = answer["data"]["finance"]["order"]
+    lines = [edge["node"] for edge in order["lines"]["edges"]]
+    assert [line["lineNo"] for line in lines] == [1, 2, 3]
+    for it in (order, *lines):
+        amounts = {name: it[name]["amount"] for name in ("paid", "refunded", "supply", "commission", "platform")}
+        assert amounts["supply"] + amounts["commission"] + amounts["platform"] == amounts["paid"] - amounts["refunded"]
+    for name in ("paid", "refunded", "supply", "commission", "platform"):
+        assert order[name]["amount"] == sum(line[name]["amount"] for line in lines)
+    for line in lines:
+        assert line["refunded"]["amount"] == sum(part["amount"]["amount"] for part in line["refunds"])
+        shares = [it["explanation"] for it in line["commissions"]]
+        assert line["commission"]["amount"] == sum(share["net"]["amount"] for share in shares)
+        for it in line["commissions"]:
+            taken = sum(part["amount"]["amount"] for part in it["clawbacks"])
+            assert it["explanation"]["clawedBack"]["amount"] == taken
+
+
+async def test_an_order_that_is_not_there(sample: Api) -> None:
+    token = await sample.token("finance")
+    for none in ("", "SO", "\0", "\ud800"):
+        body = json.dumps(
+            {"query": "query($n: String!) { finance { order(orderNo: $n) { orderNo } } }", "variables": {"n": none}}
+        )
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        response = await sample.http.post("/graphql", content=body, headers=headers)
+        assert response.json() == {"data": {"finance": {"order": None}}}
 
 
 async def test_the_trial_balance(sample: Api) -> None:

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from s2b2c import models, orders
 from s2b2c.api.types.ids import encode
 from tests.api.client import Api
+from tests.api.conftest import NOW
 from tests.api.operations import check
 
 CITY = "ZJ-HZ"
@@ -55,6 +57,41 @@ async def test_earnings(sample: Api) -> None:
     await check(sample, "partner/Earnings", token, days=2, first=3, statements=4, **SEPTEMBER)
     await sample.run("partner/Earnings", token, days=100, first=100, **SEPTEMBER)
     assert len(sample.statements) == 4
+
+
+async def _earnings(api: Api, token: str) -> list[Any]:
+    answer = await api.run("partner/Earnings", token, first=100, **SEPTEMBER)
+    return [edge["node"] for edge in answer["data"]["partner"]["earnings"]["byOrder"]["edges"]]
+
+
+@pytest.mark.parametrize(
+    ("case", "language", "amount", "words"),
+    [
+        ("paid", "ZH", 1000, "按实付"),
+        ("margin", "ZH", None, "按商品毛利"),
+        ("margin-in-english", "EN", 700, "按商品毛利"),
+    ],
+)
+async def test_a_commission_explained(
+    own_sample: Api, case: str, language: str, amount: int | None, words: str
+) -> None:
+    """The newest of this kind, after a refund of some or all of it."""
+    token = await _as(own_sample)
+    before = next(node for node in await _earnings(own_sample, token) if words in node["explanation"]["sentence"])
+    async with own_sample.db.write() as session:
+        claim = await session.get_one(models.Claim, ("order_no", before["orderNo"]))
+        line = orders.RefundedLine(before["lineNo"], amount=amount)
+        refund = orders.Refund(claim.branch_id, claim.event_id, "R1", NOW, [line])
+        assert await orders.refund(session, [refund]) == 1
+    answer = await check(
+        own_sample, "partner/Commission", token, id=before["id"], language=language, case=case, statements=2
+    )
+    found = answer["data"]["partner"]["commission"]
+    paid, share = before["paid"]["amount"], before["amount"]["amount"]
+    back = share * (paid if amount is None else amount) // paid
+    assert [found[name]["amount"] for name in ("amount", "clawedBack", "net")] == [share, back, share - back]
+    (after,) = [node for node in await _earnings(own_sample, token) if node["id"] == before["id"]]
+    assert [after[name]["amount"] for name in ("amount", "clawedBack", "net")] == [share, back, share - back]
 
 
 async def test_team(sample: Api) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from s2b2c import catalogue, commissions, models, orders
+from s2b2c import catalogue, commissions, models, orders, settlements
 from s2b2c.api.types.ids import encode
 from s2b2c.db import AnyRow, Database
 from tests import factories
@@ -110,9 +110,101 @@ async def test_each_fen_stands_in_one_place(api: Api) -> None:
     assert await _earnings_of(api.db, nobody.id) == commissions.Earnings(0, 0, 0, 0)
 
 
-async def _earnings_of(db: Database, distributor_id: int) -> commissions.Earnings:
+async def test_refunds_are_taken_off_where_the_commission_stands(api: Api) -> None:
+    """Of the share of 598 in 4990 a refund of 1000 takes back 119 (598 * 1000 // 4990), which leaves 479."""
+    later = NOW + timedelta(days=10)
+    async with api.db.write() as session:
+        owner = await factories.a_distributor(session)
+        store = await factories.a_store(session, owner)
+        variant = await factories.a_variant(session)
+        await factories.a_plan(session, {"level_bps": [1200]})
+        made = [await factories.an_order(session, store, (variant, 1, 4990, 0), placed_at=NOW) for _ in range(4)]
+        await orders.pay(session, [(order.branch_id, order.id, NOW) for order in made], rail="import")
+        done = [
+            (order.branch_id, order.id, NOW + timedelta(days=day))
+            for order, day in zip(made[1:], (9, 2, 1), strict=True)
+        ]
+        await orders.complete(session, done, hold_days=7)
+    async with api.db.write() as session:
+        assert await settlements.settle(session, cutoff=NOW + timedelta(days=8, hours=1), now=later)
+    assert await _earnings_of(api.db, owner.id, later) == commissions.Earnings(1196, 598, 598, 0)
+    for order in made:
+        await _refund(api.db, order, 1000, later)
+    assert await _earnings_of(api.db, owner.id, later) == commissions.Earnings(2 * 479, 479 - 119, 598, 0)
+    async with api.db.read() as session:
+        days = await commissions.earnings_by_day(
+            session, owner.id, start=NOW.date(), end=NOW.date() + timedelta(days=1), after=None, limit=10
+        )
+        assert [tuple(day) for day in days] == [(NOW.date(), 4 * 479, 4)]
+        lines = await commissions.earnings_by_line(session, owner.id, now=later, after=None, limit=10)
+        assert [(row.order_no, row.state, row.amount, row.clawed_back) for row in lines] == [
+            (made[2].order_no, "available", 598, 119),
+            (made[1].order_no, "pending", 598, 119),
+            (made[0].order_no, "pending", 598, 119),
+            (made[3].order_no, "in_statement", 598, 119),
+        ]
+    async with api.db.write() as session:
+        cutoff = later + timedelta(hours=1)
+        assert await settlements.settle(session, cutoff=cutoff, now=cutoff)
+    assert await _earnings_of(api.db, owner.id, later) == commissions.Earnings(2 * 479, 0, 2 * 479, 0)
+    async with api.db.write() as session:
+        await orders.reverse_refunds(session, [(f"refund of {made[3].order_no}", later)])
+    assert await _earnings_of(api.db, owner.id, later) == commissions.Earnings(2 * 479, 119, 2 * 479, 0)
+
+
+async def test_all_of_it_taken_back(api: Api) -> None:
+    async with api.db.write() as session:
+        store = await factories.a_store(session)
+        await factories.a_plan(session, {"level_bps": [1200]})
+        variant = await factories.a_variant(session)
+        order = await factories.an_order(session, store, (variant, 1, 4990, 0), placed_at=NOW)
+        await orders.pay(session, [(order.branch_id, order.id, NOW)], rail="import")
+        owner = await session.get_one(models.Distributor, store.distributor_id)
+    await _refund(api.db, order, 4990, NOW)
+    token = await api.token("distributor", distributor=owner.code)
+    day = {"from": NOW.date().isoformat(), "to": (NOW.date() + timedelta(days=1)).isoformat()}
+    earnings = (await api.run("partner/Earnings", token, **day))["data"]["partner"]["earnings"]
+    assert earnings["pending"]["amount"] == 0
+    assert [edge["node"]["amount"]["amount"] for edge in earnings["byDay"]["edges"]] == [0]
+    ((line,),) = ([edge["node"] for edge in earnings["byOrder"]["edges"]],)
+    assert [line[name]["amount"] for name in ("amount", "clawedBack", "net")] == [598, 598, 0]
+
+
+async def _refund(db: Database, order: models.Order, amount: int, at: datetime) -> None:
+    async with db.write() as session:
+        line = orders.RefundedLine(1, amount=amount)
+        refund = orders.Refund(order.branch_id, order.id, f"refund of {order.order_no}", at, [line])
+        assert await orders.refund(session, [refund]) == 1
+
+
+async def test_a_commission_is_told_to_its_beneficiary_alone(api: Api) -> None:
+    async with api.db.write() as session:
+        top = await factories.a_distributor(session)
+        seller = await factories.a_distributor(session, parent=top)
+        await factories.a_plan(session, {"level_bps": [1200, 300]})
+        variant = await factories.a_variant(session)
+        store = await factories.a_store(session, seller)
+        order = await factories.an_order(session, store, (variant, 1, 4990, 0), placed_at=NOW)
+        await orders.pay(session, [(order.branch_id, order.id, NOW)], rail="import")
+        rows = await session.execute(
+            select(models.Commission.distributor_id, models.Commission.branch_id, models.Commission.id)
+        )
+        ids = {distributor_id: encode("commission", *key) for distributor_id, *key in rows}
+    query = "query($id: ID!) { partner { commission(id: $id) { id amount { amount } explanation { sentence } } } }"
+    for whose, other, amount in ((seller, top, 598), (top, seller, 149)):
+        token = await api.token("distributor", distributor=whose.code)
+        found = (await api.ask(query, token, id=ids[whose.id]))["data"]["partner"]["commission"]
+        assert (found["id"], found["amount"]) == (ids[whose.id], {"amount": amount})
+        assert len(api.statements) == 2, api.statements
+        for none in (ids[other.id], encode("commission", top.id, 10**9)):
+            assert (await api.ask(query, token, id=none))["data"] == {"partner": {"commission": None}}
+        for wrong in ("", "1", encode("commission", 1), encode("store", 1, 1)):
+            assert await api.code(query, token, id=wrong) == "BAD_ARGUMENT"
+
+
+async def _earnings_of(db: Database, distributor_id: int, now: datetime = NOW) -> commissions.Earnings:
     async with db.read() as session:
-        return await commissions.earnings(session, distributor_id, NOW)
+        return await commissions.earnings(session, distributor_id, now)
 
 
 async def test_a_team_is_one_total_for_each_branch(api: Api) -> None:

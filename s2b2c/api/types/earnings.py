@@ -10,15 +10,16 @@ from s2b2c import commissions
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.periods import YEAR, From, To, check_period
+from s2b2c.api.types.explanations import CommissionExplanation, CommissionOutcome, commission_id
+from s2b2c.api.types.fields import computed
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.network import DistributorName, DistributorState, Tier
-from s2b2c.api.types.settlements import CommissionOutcome
 
 
 @strawberry.type(description="What you earned on the orders paid on one day.")
 class DayEarnings:
     day: date
-    amount: Money
+    amount: Money = strawberry.field(description="Less what refunds took back since.")
     orders: Int64
 
 
@@ -32,6 +33,7 @@ class EarningState(Enum):
 
 @strawberry.type(description="What one line of an order earns you.")
 class LineEarning:
+    id: strawberry.ID = computed(commission_id)
     order_no: str
     line_no: Int64
     paid_at: datetime
@@ -45,12 +47,20 @@ class LineEarning:
     quantity: Int64
     paid: Money
     position: Int64 = strawberry.field(description="0: you sold it. 1: a distributor right below you did, and so on.")
-    amount: Money
+    amount: Money = strawberry.field(description="As the order was paid.")
+    clawed_back: Money = strawberry.field(description="What refunds took back so far (佣金回收).")
+    net: Money = computed(lambda row: row.amount - row.clawed_back, description="The amount less what was taken back.")
     outcome: CommissionOutcome
     state: EarningState
+    explanation: CommissionExplanation = computed(
+        lambda row: commissions.for_beneficiary(commissions.explanation(row)), description="How it came about."
+    )
 
 
-@strawberry.type(description="Your commissions (佣金), each fen in exactly one place.")
+@strawberry.type(
+    description="Your commissions (佣金), less what refunds took back of them: each fen in exactly one place, and "
+    "below 0 where it was settled before the refund."
+)
 class Earnings:
     pending: Money = strawberry.field(description="Of paid orders whose hold is not over.")
     available: Money = strawberry.field(description="Matured, and in no statement yet.")

@@ -29,6 +29,10 @@ class TransferCode(Enum):
     COMMISSION = strawberry.enum_value("commission", description="An order was completed: a distributor's commission.")
     REVENUE = strawberry.enum_value("revenue", description="An order was completed: the platform's part.")
     SUBSIDY = strawberry.enum_value("subsidy", description="An order was completed: what the platform paid in.")
+    REFUND = strawberry.enum_value("refund", description="Money went back to the customer, or a refund was reversed.")
+    SUPPLY_RETURN = strawberry.enum_value("supply_return", description="A refund: what the brand gives back.")
+    CLAWBACK = strawberry.enum_value("clawback", description="A refund: what a distributor gives back (佣金回收).")
+    REVENUE_RETURN = strawberry.enum_value("revenue_return", description="A refund: what the platform gives back.")
 
 
 @strawberry.type(description="An account of the ledger.")
