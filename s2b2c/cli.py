@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import DBAPIError
 
-from s2b2c import accounts, audit, embedded, exports, imports, main_job, ranking, settlements, worker
+from s2b2c import accounts, audit, cli_plans, embedded, exports, imports, main_job, ranking, settlements, worker
 from s2b2c.api import schema
 from s2b2c.app import create_app
 from s2b2c.config import CHECKOUT, SHANGHAI, resource, settings, state_dir
@@ -54,6 +54,7 @@ app = typer.Typer(
 )
 export_app = typer.Typer(no_args_is_help=True, help="Write files for finance.")
 app.add_typer(export_app, name="export")
+app.add_typer(cli_plans.app, name="plan")
 
 
 class CommandError(Exception):
@@ -65,7 +66,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started deaf to it
     try:
-        app()
+        app(obj=_run)
     except (
         *(CommandError, MigrationError, embedded.EmbeddedServerError, Refused, imports.ImportRefused),
         exports.ExportError,

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Select, cast, func, or_, select, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle, aliased
 
 from s2b2c.db import AnyRow, page
-from s2b2c.models import Brand, Distributor, Listing, Plan, Product, Rule, Store, Tier, Variant
+from s2b2c.models import Account, Brand, Distributor, Listing, Plan, Product, Rule, Store, Tier, Variant
 from s2b2c.network import EARNING, Standing, standings
 
 
@@ -113,27 +113,18 @@ async def stores(
     return (await session.execute(page(query, (Store.id, "up"), after=after, limit=limit))).all()
 
 
-async def plans(session: AsyncSession, *, after: tuple[int, ...] | None, limit: int) -> Sequence[AnyRow]:
-    """The commission plans, newest first; `after` is an (id,).
-
-    Rows of (id, code, state, start, end, margin_floor_bps).
-    """
-    return (await session.execute(page(_plans(), (Plan.id, "down"), after=after, limit=limit))).all()
+async def plans(session: AsyncSession, *, after: tuple[int, ...] | None, limit: int) -> Sequence[Plan]:
+    """The commission plans, newest first; `after` is an (id,)."""
+    return (await session.scalars(page(select(Plan), (Plan.id, "down"), after=after, limit=limit))).all()
 
 
-async def plan(session: AsyncSession, plan_id: int) -> AnyRow | None:
-    return (await session.execute(_plans().where(Plan.id == plan_id))).one_or_none()
+async def plan(session: AsyncSession, plan_id: int) -> Plan | None:
+    return await session.get(Plan, plan_id)
 
 
-def _plans() -> Select[*tuple[Any, ...]]:
-    return select(
-        Plan.id,
-        Plan.code,
-        Plan.state,
-        func.lower(Plan.during).label("start"),
-        func.upper(Plan.during).label("end"),
-        Plan.margin_floor_bps,
-    )
+async def accounts(session: AsyncSession, account_ids: Sequence[int]) -> dict[int, Account]:
+    found = await session.scalars(select(Account).where(Account.id.in_(account_ids)))
+    return {account.id: account for account in found}
 
 
 class RulesPage(NamedTuple):
@@ -147,8 +138,8 @@ class RulesPage(NamedTuple):
 async def rules(session: AsyncSession, pages: Sequence[RulesPage]) -> list[list[AnyRow]]:
     """For each page the rules in the order they were written.
 
-    Rows of (plan_id, after, limit, id, scheme, base, level_bps, variant_id, product_id, category, brand_id, brand,
-    product, sku). `brand` and `product` are also those of the product or variant that the rule is for.
+    Rows of (plan_id, after, limit, the columns of a rule, brand, product, sku, rates). `brand` and `product` are also
+    those of the product or variant that the rule is for; `rates` is (tier code, rate) from the top.
     """
     asked = (
         func.unnest(
@@ -170,6 +161,8 @@ async def rules(session: AsyncSession, pages: Sequence[RulesPage]) -> list[list[
     brand = aliased(Brand, name="brand")
     product_id = func.coalesce(rule.product_id, Variant.product_id)
     brand_id = func.coalesce(rule.brand_id, Product.brand_id)
+    rate = func.jsonb_build_array(Tier.code, rule.tier_bps[Tier.rank])
+    rates = select(func.jsonb_agg(aggregate_order_by(rate, Tier.rank))).where(rule.tier_bps[Tier.rank] > 0)
     rows = await session.execute(
         select(
             asked.c.plan_id,
@@ -179,11 +172,16 @@ async def rules(session: AsyncSession, pages: Sequence[RulesPage]) -> list[list[
             rule.scheme,
             rule.base,
             rule.level_bps,
+            rule.level_amounts,
+            rule.same_tier_bps,
+            rule.depth,
+            rule.compress,
             rule.variant_id,
             rule.product_id,
             rule.category,
             rule.brand_id,
             brand,
+            rates.scalar_subquery().label("rates"),
             Product.title.label("product"),
             Variant.sku,
         )

@@ -4,7 +4,7 @@ A message says what was refused and what to do about it; it never holds a secret
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,36 @@ class MakesCycle(Refusal):
     """A distributor would stand above itself."""
 
     code = "MAKES_CYCLE"
+
+
+class PlanProblem(NamedTuple):
+    """What is wrong with a plan document. `path` is like `rules[2].tier_bps.city`, or "line 3, column 7" where the text
+    cannot be read, or "" when it is the whole."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidPlan(Refusal):
+    """A plan document that cannot be read, says what no plan may, or names what is not there."""
+
+    code = "INVALID_PLAN"
+
+    problems: tuple[PlanProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PaysTooFar(Refusal):
+    """A plan that pays a longer chain than the platform allows, and nobody overrode that in writing."""
+
+    code = "PAYS_TOO_FAR"
+
+    paid_positions: int
+    max_paid_positions: int
 
 
 class Refused(Exception):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -174,3 +174,13 @@ async def test_amounts_near_the_limit_do_not_overflow(session: AsyncSession) -> 
     variant = await factories.a_variant(session, supply_price=1)
     order = await factories.an_order(session, await factories.a_store(session), (variant, 1_000_000, 10**12, 0))
     assert await _pay(session, order) == [(0, 10**18, 10**18 - 10**6, "capped")]
+
+
+async def test_the_database_refuses_an_active_plan_that_pays_further_without_a_reason(session: AsyncSession) -> None:
+    plan = await factories.a_plan(session, {"level_bps": [1200, 300, 100]})
+    for reason in ("NULL", "''"):
+        with pytest.raises(IntegrityError, match="ck_plans_override_reason"):
+            async with session.begin_nested():
+                await session.execute(text(f"UPDATE plans SET max_paid_positions = 2, override_reason = {reason}"))
+    await session.execute(text("UPDATE plans SET max_paid_positions = 2, override_reason = '试点'"))
+    assert plan.paid_positions == 3

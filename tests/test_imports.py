@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from s2b2c.commissions import plans
 from s2b2c.db import Database
 from s2b2c.imports import Report
 from tests.imports import NOW, ORDER, WORLD, Rows, changed, load, load_world, write_csv
@@ -230,6 +231,17 @@ async def test_an_active_plan_cannot_change_and_the_next_takes_over(db: Database
         ("标准", [1200, 300], False),
         ("新", [1000], True),
     ]
+
+
+async def test_a_file_knows_the_first_version_of_a_plan_alone(db: Database, tmp_path: Path) -> None:
+    """A later version, be it without rules, neither makes the file wrong nor gets rules of it."""
+    await load_world(db, tmp_path, until="plans")
+    document = "plan: 标准\nfrom: 2026-12-01\nrules: []"
+    async with db.write() as session:
+        assert (await plans.save(session, await plans.check(session, document), now=NOW)).version == 2
+    before = await snapshot(db)
+    assert (await load(db, "plans", tmp_path / "plans.csv"))[0] == Report(rows=1)
+    assert await snapshot(db) == before
 
 
 async def test_a_later_file_completes_an_order(db: Database, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from s2b2c.db import Database
+from tests import factories
 from tests.imports import ORDER, WORLD, Rows, changed, load, load_world, write_csv
 from tests.snapshot import snapshot
 
@@ -258,6 +259,30 @@ async def test_an_unreadable_file_is_refused(
     assert (report, problems[0]) == (None, (line, column, reason, False))
     async with db.read() as session:
         assert await session.scalar(text("SELECT count(*) FROM tiers")) == 0
+
+
+@pytest.mark.parametrize("held_by", ["prices", "plans"])
+async def test_a_rank_that_prices_or_plans_count_on_cannot_change(db: Database, tmp_path: Path, held_by: str) -> None:
+    """Both hold numbers of tiers by rank. Without either, ranks may be swapped."""
+    swapped = [WORLD["tiers"][0], ["province", "2", "省级代理", "false"], ["leader", "1", "团长", "true"]]
+    await load_world(db, tmp_path, until="catalogue" if held_by == "prices" else "tiers")
+    if held_by == "plans":
+        report, _ = await load(db, "tiers", write_csv(tmp_path / "tiers.csv", swapped))
+        assert report is not None
+        assert (await load(db, "tiers", write_csv(tmp_path / "tiers.csv", WORLD["tiers"])))[0] is not None
+        async with db.write() as session:
+            await factories.a_plan(session, {"scheme": "spread", "depth": 2})
+            assert (await load(db, "tiers", tmp_path / "tiers.csv", dry_run=True))[0] is not None
+            await factories.a_plan(session, {"scheme": "differential", "tier_bps": [9], "depth": 2}, state="draft")
+    before = await snapshot(db)
+    report, problems = await load(db, "tiers", write_csv(tmp_path / "tiers.csv", swapped))
+    said = "and prices and plans hold its numbers by rank: it cannot change"
+    assert [(problem.line, problem.column, problem.reason) for problem in problems] == [
+        (2, "rank", f"tier province has rank 1, {said}"),
+        (3, "rank", f"tier leader has rank 2, {said}"),
+    ]
+    assert report is None
+    assert await snapshot(db) == before
 
 
 async def test_a_missing_file_and_a_folder_are_refused(db: Database, tmp_path: Path) -> None:

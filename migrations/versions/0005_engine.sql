@@ -15,8 +15,9 @@ ALTER TABLE plans ADD CONSTRAINT ck_plans_version CHECK (version >= 1);
 ALTER TABLE plans ADD CONSTRAINT ck_plans_activated_at CHECK ((state = 'active') = (activated_at IS NOT NULL));
 ALTER TABLE plans
     ADD CONSTRAINT ck_plans_max_paid_positions CHECK ((state = 'active') = (max_paid_positions IS NOT NULL));
-ALTER TABLE plans
-    ADD CONSTRAINT ck_plans_override_reason CHECK (paid_positions <= max_paid_positions OR override_reason <> '');
+ALTER TABLE plans ADD CONSTRAINT ck_plans_override_reason CHECK (
+    paid_positions <= max_paid_positions OR max_paid_positions IS NULL OR coalesce(override_reason, '') <> ''
+);
 ALTER TABLE plans ADD CONSTRAINT fk_plans_activated_by FOREIGN KEY(activated_by) REFERENCES accounts (id);
 
 ALTER TABLE rules ALTER COLUMN level_bps SET DEFAULT '{}';

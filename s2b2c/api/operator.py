@@ -4,12 +4,20 @@ from typing import Annotated, Any
 
 import strawberry
 
-from s2b2c import directory, network
+from s2b2c import directory, errors, models, network
 from s2b2c.api.access import OperatorDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.jobs import HeldJobs
-from s2b2c.api.types.errors import AlreadyTaken, BadArgument, MakesCycle, NotFound, WrongState
+from s2b2c.api.types.errors import (
+    AlreadyTaken,
+    BadArgument,
+    InvalidPlan,
+    MakesCycle,
+    NotFound,
+    PaysTooFar,
+    WrongState,
+)
 from s2b2c.api.types.ids import key_of
 from s2b2c.api.types.network import (
     BrandInUse,
@@ -20,8 +28,9 @@ from s2b2c.api.types.network import (
     StoreInUse,
     TierInUse,
 )
-from s2b2c.api.types.plans import Plan
-from s2b2c.db import AnyRow
+from s2b2c.api.types.plans import CheckedPlan, Plan, PlanCheck, PlanDetail
+from s2b2c.commissions import plans
+from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What the operator sees.")
@@ -111,12 +120,25 @@ class OperatorQuery(HeldJobs):
             rows = await directory.plans(session, after=page.after, limit=page.limit)
         return page.connection(rows, lambda row: (row.id,))
 
-    @strawberry.field(graphql_type=Plan | None, description="One plan; null when there is none.")
+    @strawberry.field(graphql_type=PlanDetail | None, description="One plan; null when there is none.")
     @staticmethod
-    async def plan(info: Info, id: strawberry.ID) -> AnyRow | None:  # noqa: A002  the argument's name
+    async def plan(info: Info, id: strawberry.ID) -> models.Plan | None:  # noqa: A002  the argument's name
         key = key_of("plan", id)
         async with info.context.db.read() as session:
             return await directory.plan(session, key)
+
+    @strawberry.field(
+        graphql_type=PlanCheck, description="A plan document in YAML or JSON, looked over; nothing is saved."
+    )
+    @staticmethod
+    async def plan_check(info: Info, document: str) -> CheckedPlan:
+        try:
+            async with info.context.db.read() as session:
+                return CheckedPlan((), await plans.check(session, document))
+        except Refused as error:
+            if isinstance(error.refusal, errors.InvalidPlan):
+                return CheckedPlan(error.refusal.problems, None)
+            raise
 
 
 @strawberry.input(description="Somebody who wants to join.")
@@ -234,6 +256,41 @@ class OperatorMutation:
         async with info.context.db.write() as session:
             return await network.move(
                 session, key, parent_key, reason=reason, now=info.context.clock(), account_id=viewer.account_id
+            )
+
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[Plan | InvalidPlan | WrongState, strawberry.union("SavePlanResult")],
+        description="Keep a plan document, in YAML or JSON, as a draft: the next version of its code; what the newest "
+        "version says already is not saved again.",
+    )
+    async def save_plan(self, info: Info, document: str) -> models.Plan:
+        async with info.context.db.write() as session:
+            return await plans.save(session, await plans.check(session, document), now=info.context.clock())
+
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[
+            Plan | BadArgument | NotFound | WrongState | PaysTooFar, strawberry.union("ActivatePlanResult")
+        ],
+        description="Put a draft in force for its range; the plan in force as it begins ends there. One that pays "
+        "further than the platform allows needs a reason for overriding that, which stays on record.",
+    )
+    async def activate_plan(
+        self,
+        info: Info,
+        id: strawberry.ID,  # noqa: A002  the argument's name
+        override_reason: str | None = None,
+    ) -> models.Plan:
+        viewer = await info.context.viewer()
+        key = key_of("plan", id)
+        async with info.context.db.write() as session:
+            return await plans.activate(
+                session,
+                key,
+                now=info.context.clock(),
+                account_id=viewer.account_id,
+                override_reason=override_reason,
             )
 
 

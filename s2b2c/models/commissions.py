@@ -43,7 +43,10 @@ class Plan(Base):
         CheckConstraint("NOT isempty(during)", name="during"),
         CheckConstraint("(state = 'active') = (activated_at IS NOT NULL)", name="activated_at"),
         CheckConstraint("(state = 'active') = (max_paid_positions IS NOT NULL)", name="max_paid_positions"),
-        CheckConstraint("paid_positions <= max_paid_positions OR override_reason <> ''", name="override_reason"),
+        CheckConstraint(
+            "paid_positions <= max_paid_positions OR max_paid_positions IS NULL OR coalesce(override_reason, '') <> ''",
+            name="override_reason",
+        ),
         ExcludeConstraint(("during", "&&"), name="ex_plans_during", using="gist", where=text("state = 'active'")),
     )
 

@@ -1,3 +1,7 @@
+-- name: then_wait
+-- For whoever puts a plan in force at this moment, as they wait for us.
+SELECT pg_advisory_xact_lock(hashtext('s2b2c.plans'))
+
 -- name: check_scope
 SELECT line, CASE WHEN category IS NOT NULL THEN 'category' WHEN sku IS NOT NULL THEN 'sku' ELSE 'product_code' END,
        'a rule is for a brand, a product (brand, product_code), a variant (brand, sku), a category, or for everything'
@@ -42,8 +46,9 @@ LEFT JOIN products p ON p.brand_id = b.id AND p.code = s.product_code
 LEFT JOIN variants v ON v.brand_id = b.id AND v.sku = s.sku
 
 -- name: check_changed
+-- A file knows no versions: what it says is the first one of its code.
 SELECT line, 'plan', format('plan %s is active and cannot change: give the new one a code of its own', plan)
-FROM wanted w JOIN plans p ON p.code = w.plan
+FROM wanted w JOIN plans p ON p.code = w.plan AND p.version = 1
 WHERE (w.starts_at, w.margin_floor_bps) IS DISTINCT FROM (lower(p.during), p.margin_floor_bps)
    OR NOT EXISTS (
        SELECT FROM rules r
@@ -87,6 +92,6 @@ ORDER BY starts_at
 INSERT INTO rules (plan_id, variant_id, product_id, category, brand_id, scheme, base, level_bps, depth)
 SELECT p.id, w.variant_id, w.product_id, w.category, w.brand_id, w.scheme, w.base, w.level_bps,
        cardinality(w.level_bps)
-FROM wanted w JOIN plans p ON p.code = w.plan
+FROM wanted w JOIN plans p ON p.code = w.plan AND p.version = 1
 WHERE NOT EXISTS (SELECT FROM rules r WHERE r.plan_id = p.id)
 ORDER BY w.line

@@ -1,7 +1,8 @@
 -- name: check_rank_moved
-SELECT s.line, 'rank', format('tier %s has rank %s, and prices hold its costs by rank: it cannot change', s.code, t.rank)
+SELECT s.line, 'rank', format('tier %s has rank %s, and prices and plans hold its numbers by rank: it cannot change',
+                              s.code, t.rank)
 FROM staging s JOIN tiers t ON t.code = s.code
-WHERE s.rank <> t.rank AND EXISTS (SELECT FROM prices)
+WHERE s.rank <> t.rank AND (EXISTS (SELECT FROM prices) OR EXISTS (SELECT FROM rules WHERE tier_bps <> '{}'))
 
 -- name: check_rank_taken
 SELECT s.line, 'rank', format('rank %s belongs to tier %s', s.rank, t.code)

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from s2b2c import audit, models, network
 from s2b2c.api.types.ids import encode
+from s2b2c.config import CHECKOUT
 from tests.api.client import Api
 from tests.api.conftest import NOW
 from tests.api.operations import check
@@ -91,6 +92,35 @@ async def test_one_plan(sample: Api) -> None:
     first = await check(sample, "operator/Plan", token, id=encode("plan", 1), first=1, statements=3, case="first")
     after = first["data"]["operator"]["plan"]["rules"]["pageInfo"]["endCursor"]
     await check(sample, "operator/Plan", token, id=encode("plan", 1), first=100, after=after, statements=3, case="rest")
+
+
+async def test_a_plan_from_its_document_to_force(own_sample: Api) -> None:
+    token = await own_sample.token("operator")
+    document = (CHECKOUT / "seed" / "plans" / "standard.yaml").read_text(encoding="utf-8")
+    await check(own_sample, "operator/PlanCheck", token, document=document, statements=4, case="right")
+    wrong = document.replace("[1200, 300]", "[1200, 30000]").replace("RX01", "RX99").replace("500  ", "5%  ")
+    await check(own_sample, "operator/PlanCheck", token, document=wrong, statements=1, case="wrong")
+    unknown = document.replace("RX01", "RX99").replace("檐角日常", "檐角")
+    await check(own_sample, "operator/PlanCheck", token, document=unknown, statements=2, case="unknown")
+    saved = await check(own_sample, "operator/SavePlan", token, document=document, statements=4)
+    plan = saved["data"]["savePlan"]["id"]
+    assert (await own_sample.run("operator/SavePlan", token, document=document)) == saved
+    assert len(own_sample.statements) == 3
+    await check(own_sample, "operator/PlanText", token, id=plan, statements=3)
+    await check(own_sample, "operator/PlanRationale", token, id=plan, statements=4, case="draft")
+    await check(own_sample, "operator/ActivatePlan", token, id=plan, statements=4)
+    await check(own_sample, "operator/PlanRationale", token, id=plan, language="EN", statements=4, case="active")
+    listed = await own_sample.run("operator/Plans", token)
+    assert [
+        (edge["node"]["code"], edge["node"]["from"], edge["node"]["to"])
+        for edge in listed["data"]["operator"]["plans"]["edges"]
+    ] == [
+        ("标准", "2026-11-30T16:00:00+00:00", None),
+        ("2026 标准方案", "2025-12-31T16:00:00+00:00", "2026-11-30T16:00:00+00:00"),
+    ]
+    assert len(own_sample.statements) == 4
+    async with own_sample.db.snapshot() as session:
+        assert await audit.audit(session) == []
 
 
 async def test_joining_being_suspended_and_reinstated(own_sample: Api) -> None:

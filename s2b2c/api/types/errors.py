@@ -9,7 +9,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.union import StrawberryUnion
 
 from s2b2c import errors
-from s2b2c.api.types.money import Money
+from s2b2c.api.types.money import Int64, Money
 from s2b2c.errors import Refusal, Refused
 
 
@@ -72,6 +72,29 @@ class PriceOutOfBand(Error):
 @_of(errors.MakesCycle)
 class MakesCycle(Error):
     """A distributor would stand above itself."""
+
+
+@strawberry.type(description="What is wrong with a plan document.")
+class PlanProblem:
+    path: str = strawberry.field(
+        description='Like `rules[2].tier_bps.city`; "line 3, column 7" where the text cannot be read; "" for the whole.'
+    )
+    message: str
+
+
+@_of(errors.InvalidPlan)
+class InvalidPlan(Error):
+    """A plan document that cannot be read, says what no plan may, or names what is not there."""
+
+    problems: list[PlanProblem]
+
+
+@_of(errors.PaysTooFar)
+class PaysTooFar(Error):
+    """A plan that pays a longer chain than the platform allows, and nobody overrode that in writing."""
+
+    paid_positions: Int64
+    max_paid_positions: Int64
 
 
 def done(cls: type, row: object, info: object) -> bool:  # noqa: ARG001  the library's signature
