@@ -22,8 +22,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle, aliased
 
 from s2b2c.db import MAX_INT64, AnyRow, page
-from s2b2c.models import Brand, Distributor, LedgerAccount, Order, OrderBatch, RefundBatch, Transfer
-from s2b2c.models.ledger import LedgerCheckpoint, LedgerHorizon
+from s2b2c.models import (
+    Brand,
+    Distributor,
+    LedgerAccount,
+    LedgerCheckpoint,
+    LedgerHorizon,
+    Order,
+    OrderBatch,
+    Refund,
+    RefundBatch,
+    Transfer,
+)
 from s2b2c.sql import statements
 
 
@@ -202,7 +212,16 @@ async def transfers(session: AsyncSession, pages: Sequence[TransfersPage]) -> li
         .join(moved, true())
         .join(debited, debited.id == moved.c.debit_account_id)
         .join(credited, credited.id == moved.c.credit_account_id)
-        .join(Order, and_(Order.branch_id == moved.c.branch_id, Order.id == moved.c.source_id))
+        .outerjoin(
+            Refund,
+            and_(
+                moved.c.source_type == "refund", Refund.branch_id == moved.c.branch_id, Refund.id == moved.c.source_id
+            ),
+        )
+        .join(
+            Order,
+            and_(Order.branch_id == moved.c.branch_id, Order.id == func.coalesce(Refund.order_id, moved.c.source_id)),
+        )
         .order_by(asked.c.n, moved.c.id.desc())
     )
     found: list[list[AnyRow]] = [[] for _ in pages]
@@ -213,19 +232,23 @@ async def transfers(session: AsyncSession, pages: Sequence[TransfersPage]) -> li
 
 _IDS_PER_BATCH = 100_000
 
-# `last_id` is NULL where this transaction has its number already. The function reads it under the lock of the sequence;
-# SELECT from the sequence might see the value that is logged ahead.
-_LOOK = text("""
-    SELECT pg_try_advisory_xact_lock(hashtextextended('s2b2c.checkpoint', 0)) AS is_alone,
-           CASE WHEN pg_current_xact_id_if_assigned() IS NULL
-                THEN pg_sequence_last_value('transfers_id_seq') END AS last_id
+# The function reads it under the lock of the sequence: SELECT from the sequence might see the value logged ahead.
+_BEGIN = text("""
+    SELECT pg_try_advisory_xact_lock(hashtextextended('s2b2c.checkpoint', 0))
+               AND current_setting('transaction_isolation') = 'read committed' AS may,
+           coalesce(pg_sequence_last_value('transfers_id_seq'), 0) AS last_id
 """)
 
-# A number from the future is that of another server, from which this database was copied.
-_HORIZON = text("""
-    SELECT through_id, pending_id, pg_snapshot_xmin(pg_current_snapshot()) > pending_xid AS is_reached,
-           pending_xid >= pg_snapshot_xmax(pg_current_snapshot()) AS is_foreign
-    FROM ledger_horizon
+# Who has written transfers and has not ended. pg_locks is no matter of snapshots: it says how things stand right now.
+_WRITERS = text("""
+    SELECT virtualtransaction FROM pg_locks
+    WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND relation = 'transfers'::regclass AND mode = 'RowExclusiveLock' AND granted
+""")
+
+_NOTE = text("""
+    INSERT INTO ledger_horizon (through_id, pending_id, waits_for) VALUES (0, :last_id, :writers)
+    ON CONFLICT (id) DO UPDATE SET pending_id = excluded.pending_id, waits_for = excluded.waits_for
 """)
 
 _ADD = text("""
@@ -244,41 +267,39 @@ _ADD = text("""
     SET debits = ledger_checkpoints.debits + excluded.debits, credits = ledger_checkpoints.credits + excluded.credits
 """)
 
-_NOTE = text("""
-    INSERT INTO ledger_horizon (through_id, pending_id, pending_xid) VALUES (0, :last_id, pg_current_xact_id())
-    ON CONFLICT (id) DO UPDATE SET pending_id = excluded.pending_id, pending_xid = excluded.pending_xid
-""")
-
 
 async def checkpoint(session: AsyncSession) -> int:
     """Add transfers that are there for good to the checkpoints of their accounts: how many ids were passed, or 0.
 
-    Needs a transaction of its own: in one that has written before it finds no new horizon. While another one is at it,
-    it does nothing.
+    Needs READ COMMITTED, else it does nothing, nor while another one is at it.
 
-    A transfer may be committed after one with a higher id, so the horizon moves in two steps. First the last id drawn
-    is noted, then (in this order) the number of our transaction. Who holds an id up to that one drew it before, and had
-    a number before it drew (the default of `transfers.id` sees to it): a lower one than ours. In a later call, when no
-    transaction with a number up to ours runs any more, nothing can turn up at these ids: what was committed is seen,
-    the rest is gone. Until then all balances are right; they only read more.
+    A transfer may be committed after one with a higher id, so the horizon moves in two steps, a call apart. First the
+    last id drawn is noted, then (in this order) who has written transfers and not ended. An id is drawn within the
+    INSERT, which locks the table before (in a mode that hinders nobody) and until its transaction ends; so whoever
+    holds an id up to the noted one, written or not, is among those, or has ended. A lock goes after the transaction is
+    seen to have ended. So when later none of those holds its lock any more, the next statement sees all that was
+    committed of these ids, and nothing else can turn up there. Until then all balances are right; they only read more.
 
-    So a transaction that writes and stays open, anywhere on the server, holds the horizon back; savepoints and prepared
-    transactions count with it. In a copy on another server no number means anything, and none does harm: what was open
-    as it was copied is not in it, and one that would never be reached is noted again. Only the owner can break this:
-    by ids that the sequence did not give, or with a sequence that gives them out in stacks (CACHE).
+    A transaction that posts and stays open, such as an import, holds the horizon back, and nothing else does. After a
+    crash, or in a copy on another server, the names noted are nobody's, or by chance somebody's who is waited for in
+    vain; what was open then is gone. Only the owner can break this: by ids that an INSERT or COPY is given instead of
+    drawing them, or by a sequence that hands them out in stacks (CACHE).
     """
-    is_alone, last_id = (await session.execute(_LOOK)).one()
-    if not is_alone:
+    may, last_id = (await session.execute(_BEGIN)).one()
+    if not may:
         return 0
-    horizon = (await session.execute(_HORIZON)).one_or_none()
-    through_id, pending_id, is_reached, is_foreign = horizon or (0, 0, True, False)
-    to_id = min(pending_id, through_id + _IDS_PER_BATCH)
-    if is_reached and to_id > through_id:
-        await session.execute(_ADD, {"from_id": through_id, "to_id": to_id})
-        return int(to_id - through_id)
-    if last_id is not None and last_id > pending_id if through_id == pending_id else is_foreign:
-        await session.execute(_NOTE, {"last_id": last_id})
-    return 0
+    writers = set((await session.execute(_WRITERS)).scalars())
+    horizon = (await session.execute(select(LedgerHorizon.__table__))).one_or_none()
+    if horizon is None or horizon.through_id == horizon.pending_id:
+        if last_id > (horizon.pending_id if horizon else 0):
+            await session.execute(_NOTE, {"last_id": last_id, "writers": list(writers)})
+        return 0
+    # One that was prepared since it was noted (PREPARE TRANSACTION) is now called -1/...
+    if writers.intersection(horizon.waits_for) or any(name.startswith("-1/") for name in writers):
+        return 0
+    to_id = min(horizon.pending_id, horizon.through_id + _IDS_PER_BATCH)
+    await session.execute(_ADD, {"from_id": horizon.through_id, "to_id": to_id})
+    return int(to_id - horizon.through_id)
 
 
 async def _platform_account(session: AsyncSession, kind: str, rail: str | None = None) -> int:

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle, aliased, join
 
 from s2b2c import jobs
-from s2b2c.db import PLAN_FOR_BULK, AnyRow, page
+from s2b2c.db import MAX_INT64, PLAN_FOR_BULK, AnyRow, page
 from s2b2c.errors import PeriodOpen, Refused
 from s2b2c.models import (
     Brand,
@@ -337,16 +337,21 @@ class Payable(NamedTuple):
 
 
 # One statement, so one snapshot. What is open is found by the indexes of lines and returns in no statement, which stay
-# short; the statements by their run, since a brand has at most one in each.
+# short; the statements by their run, since a brand has at most one in each. The balance is its checkpoint and what came
+# after (`ledger.balance`); `last` is no bound, but without one the planner expects a third of all transfers.
 _PAYABLE = text("""
     SELECT (
         SELECT coalesce(sum(part.amount), 0)::bigint
         FROM ledger_accounts a
         CROSS JOIN LATERAL (
-            SELECT amount FROM transfers WHERE credit_account_id = a.id
+            SELECT credits - debits FROM ledger_checkpoints WHERE account_id = a.id
             UNION ALL
-            SELECT -amount FROM transfers WHERE debit_account_id = a.id
-        ) AS part
+            SELECT amount FROM transfers
+            WHERE credit_account_id = a.id AND id > coalesce((SELECT through_id FROM ledger_horizon), 0) AND id <= :last
+            UNION ALL
+            SELECT -amount FROM transfers
+            WHERE debit_account_id = a.id AND id > coalesce((SELECT through_id FROM ledger_horizon), 0) AND id <= :last
+        ) AS part (amount)
         WHERE a.kind = 'brand_payable' AND a.brand_id = :brand_id
     ) AS balance, (
         SELECT coalesce(sum(s.gross - s.clawbacks), 0)::bigint
@@ -374,4 +379,4 @@ _PAYABLE = text("""
 
 async def payable(session: AsyncSession, brand_id: int) -> Payable:
     """What the platform owes a brand: for completed orders (`balance`), and once the other paid ones are completed."""
-    return Payable._make((await session.execute(_PAYABLE, {"brand_id": brand_id})).one())
+    return Payable._make((await session.execute(_PAYABLE, {"brand_id": brand_id, "last": MAX_INT64})).one())

@@ -82,6 +82,8 @@ async def _a_world(session: AsyncSession) -> dict[str, int | str]:
     settled = await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
     assert settled is not None
     names["run"] = settled.run_id
+    accounts = await session.execute(text("SELECT kind, min(id) FROM ledger_accounts GROUP BY kind"))
+    names |= {f"a_{kind}": account for kind, account in accounts}
     return names | await _keys(session) | await _refund_keys(session)
 
 
@@ -136,6 +138,17 @@ def _shifted(transfer: str) -> Corruption:
         shift.format("-") + "{completed}",
     )
 
+
+# Of all transfers but the last: what a brand gives back of its supply. Not by `ledger.checkpoint`, which would wait for the
+# transaction that wrote them, ours.
+_CHECKPOINTS = (
+    "INSERT INTO ledger_horizon SELECT 1, max(id) - 1, max(id), '{{}}' FROM transfers",
+    """INSERT INTO ledger_checkpoints
+       SELECT a.id, coalesce(sum(amount) FILTER (WHERE debit_account_id = a.id), 0),
+              coalesce(sum(amount) FILTER (WHERE credit_account_id = a.id), 0)
+       FROM ledger_accounts a JOIN transfers t ON a.id IN (debit_account_id, credit_account_id)
+       WHERE t.id <= (SELECT through_id FROM ledger_horizon) GROUP BY a.id""",
+)
 
 CORRUPTIONS = {
     "lines_add_up": _wrong(
@@ -241,6 +254,11 @@ CORRUPTIONS = {
         "ALTER TABLE ledger_accounts DROP CONSTRAINT uq_ledger_accounts_kind_rail_brand_id_distributor_id",
         "INSERT INTO ledger_accounts (id, kind) VALUES (999, 'escrow')",
     ),
+    "checkpoints": _wrong(
+        "ledger_checkpoints {a_escrow}",
+        *_CHECKPOINTS,
+        "UPDATE ledger_checkpoints SET debits = debits + 1, credits = credits + 1 WHERE account_id = {a_escrow}",
+    ),
     "statement_totals": _wrong(
         "statements 999",
         "INSERT INTO statements VALUES (999, {run}, {top}, NULL, 1, 1187)",
@@ -339,6 +357,41 @@ async def test_a_name_of_nothing_is_found(session: AsyncSession, row: str, state
     await session.execute(text(statement.format(**names)))
     (named,) = [breach for breach in await audit.audit(session) if breach.check == "named_rows"]
     assert {key for key, _ in named.rows} == {row.format(**names)}
+
+
+async def test_right_checkpoints_are_clean(session: AsyncSession) -> None:
+    names = await _a_world(session)
+    for statement in _CHECKPOINTS:
+        await session.execute(text(statement.format(**names)))
+    assert await audit.audit(session) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "statement"),
+    [
+        (["a_escrow"], "UPDATE ledger_checkpoints SET credits = credits - 1 WHERE account_id = {a_escrow}"),
+        (["a_escrow"], "DELETE FROM ledger_checkpoints WHERE account_id = {a_escrow}"),
+        (["unused"], "INSERT INTO ledger_checkpoints VALUES ({unused}, 0, 0)"),
+        (["a_clearing", "a_escrow"], "UPDATE transfers SET id = id + 999 WHERE source_id = {paid}"),
+        (
+            ["a_brand_payable", "a_escrow"],
+            "UPDATE transfers SET id = 0 WHERE id > (SELECT through_id FROM ledger_horizon)",
+        ),
+    ],
+)
+async def test_a_checkpoint_that_holds_something_else_is_found(
+    session: AsyncSession, rows: list[str], statement: str
+) -> None:
+    """Or that lacks something: the last two are a transfer that it holds and should not, and one that it should."""
+    names = await _a_world(session)
+    unused = insert(models.LedgerAccount).values(kind="clearing", rail="unused").returning(models.LedgerAccount.id)
+    names["unused"] = (await session.scalars(unused)).one()
+    await session.execute(text("SET LOCAL ROLE NONE"))
+    for each in (*_CHECKPOINTS, statement):
+        await session.execute(text(each.format(**names)))
+    (found,) = await audit.audit(session)
+    assert found.check == "checkpoints"
+    assert {key for key, _ in found.rows} == {f"ledger_checkpoints {names[row]}" for row in rows}
 
 
 async def test_a_breach_tells_the_first_rows_and_how_many(session: AsyncSession) -> None:

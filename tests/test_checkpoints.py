@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import ledger, models, orders
+from s2b2c import ledger, models, orders, worker
 from s2b2c.db import Database
 from tests import factories
 from tests.properties.test_ledger import (
@@ -24,7 +25,7 @@ from tests.properties.test_ledger import (
 )
 from tests.test_ledger import _a_world, _all
 from tests.test_migrations import _as_owner
-from tests.test_worker import until
+from tests.test_worker import SOON, stopped, until
 
 PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
 DONE_AT = datetime(2026, 9, 6, 5, tzinfo=UTC)
@@ -139,8 +140,8 @@ async def test_the_horizon_waits_for_an_open_order(db: Database, *, committed: b
         assert (escrow.debits, escrow.credits) == (9899, 19798 if committed else 9899)
 
 
-async def test_an_id_is_drawn_by_a_transaction_with_a_number(moved: Ledger, database_url: str) -> None:
-    """One that has not written yet, and is held up between the id and the row."""
+async def test_an_id_that_is_drawn_and_not_written_yet(moved: Ledger, database_url: str) -> None:
+    """The transaction has written nothing at all: it is held up between its first id and the row."""
     await _as_owner(
         database_url,
         "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
@@ -170,21 +171,47 @@ async def _is_held(db: Database) -> bool:
         return bool(await session.scalar(text(waiting)))
 
 
-async def test_a_transaction_that_has_written_finds_no_new_horizon(moved: Ledger) -> None:
-    """Its number is lower than that of one that drew an id since."""
-    async with moved.db.write() as early, moved.db.write() as late:
-        await early.execute(text("SELECT pg_current_xact_id()"))
-        await moved.post(late, 5)
-        assert await ledger.checkpoint(early) == 0
-        await early.commit()
-        for _ in range(3):
-            await checkpoints(moved.db)
-        assert await horizon(moved.db) == moved.settled_id
-    await moved.stands_at(105)
+async def test_who_has_posted_may_make_checkpoints(moved: Ledger) -> None:
+    """Of others; what it has posted itself waits for its end."""
+    await moved.posted(10)
+    await checkpoints(moved.db)
+    async with moved.db.write() as session:
+        own_id = await moved.post(session, 5)
+        for passed in (1, 0, 0):
+            assert await ledger.checkpoint(session) == passed
+        assert await session.scalar(text("SELECT through_id FROM ledger_horizon")) == own_id - 1
+        await check(session)
+    await moved.stands_at(115)
+    await checkpoints_to_the_end(moved.db)
+    await moved.stands_at(115)
+
+
+async def test_others_hold_nothing_back(moved: Ledger, other_database_url: str) -> None:
+    """Who writes other tables, or the transfers of another database, or reads these."""
+    other = Database(other_database_url)
+    async with moved.db.write() as session, moved.db.snapshot() as reader, other.write() as elsewhere:
+        session.add(models.LedgerAccount(kind="revenue"))
+        await session.flush()
+        await check(reader)
+        await post(elsewhere, 1, 2, 3)
+        await moved.posted(10)
+        await checkpoints_to_the_end(moved.db)
+    await other.close()
+    await moved.stands_at(110)
+
+
+async def test_a_snapshot_makes_no_checkpoint(moved: Ledger) -> None:
+    """It would not see who committed since it was taken."""
+    await moved.posted(10)
+    await checkpoints(moved.db)
+    async with moved.db.write() as session:
+        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        assert await ledger.checkpoint(session) == 0
+    assert await horizon(moved.db) == moved.settled_id
 
 
 @pytest.mark.parametrize("kept", [True, False])
-async def test_a_savepoint_counts_as_its_transaction(moved: Ledger, *, kept: bool) -> None:
+async def test_a_savepoint_is_waited_for_as_long_as_it_may_be_committed(moved: Ledger, *, kept: bool) -> None:
     async with moved.db.write() as slow:
         async with slow.begin_nested() as savepoint:
             await moved.post(slow, 5)
@@ -193,23 +220,26 @@ async def test_a_savepoint_counts_as_its_transaction(moved: Ledger, *, kept: boo
         for _ in range(3):
             await moved.posted(10)
             await checkpoints(moved.db)
-        assert await horizon(moved.db) == moved.settled_id
+        assert (await horizon(moved.db) == moved.settled_id) is kept
         assert await ledger.balance(slow, moved.two) == (135 if kept else 130)
+        await moved.stands_at(130)
     await moved.stands_at(135 if kept else 130)
     await checkpoints_to_the_end(moved.db)
     await moved.stands_at(135 if kept else 130)
 
 
 async def test_a_horizon_is_reached_while_others_come_and_go(moved: Ledger) -> None:
-    """There is always somebody, but nobody for ever."""
+    """Some of those who were there are always there in the next round, but nobody for ever."""
     running = Writers(moved.db, [moved.one, moved.two])
-    for writer in range(5):
+    for writer in range(8):
         await running.run(Post(writer, 0, 1, 1))
-        await running.end(writer - 1, committed=True)
+        await running.end(writer - 2, committed=True)
         await checkpoints(moved.db)
-    await running.end(4, committed=True)
-    assert moved.settled_id < await horizon(moved.db) < await last_id(moved.db)
-    await moved.stands_at(105)
+    reached = await horizon(moved.db)
+    for writer in (6, 7):
+        await running.end(writer, committed=True)
+    assert moved.settled_id < reached < await last_id(moved.db) - 1
+    await moved.stands_at(108)
 
 
 async def test_ids_that_nobody_kept_are_passed(moved: Ledger) -> None:
@@ -245,7 +275,7 @@ async def test_long_work_comes_in_batches_and_goes_on_where_it_was(
 async def test_one_at_a_time(moved: Ledger) -> None:
     await moved.posted(10)
     await checkpoints(moved.db)
-    async with moved.db.write() as first:
+    async with asyncio.timeout(20), moved.db.write() as first:
         assert await ledger.checkpoint(first) == 1
         async with moved.db.write() as second:
             assert await ledger.checkpoint(second) == 0
@@ -253,22 +283,77 @@ async def test_one_at_a_time(moved: Ledger) -> None:
     assert await moved.rows("ledger_checkpoints") == [(moved.one, 110, 0), (moved.two, 0, 110)]
 
 
-@pytest.mark.parametrize("foreign_xid", [3, 10**15])
-async def test_a_copy_on_another_server_goes_on(moved: Ledger, database_url: str, foreign_xid: int) -> None:
-    """What was noted there is a number of the past, or of the far future, here."""
+async def _checkpoint(db: Database, before: int, act: Callable[[], Awaitable[object]]) -> None:
+    """One call, in which something happens right before its statement of this number."""
+    numbers = count()
+    async with db.write() as session:
+        execute = session.execute
+
+        async def interrupted(*args: Any, **kwargs: Any) -> Any:
+            if next(numbers) == before:
+                await act()
+            return await execute(*args, **kwargs)
+
+        session.execute = interrupted  # type: ignore[method-assign]
+        await ledger.checkpoint(session)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("before", range(4))
+async def test_between_the_statements_of_a_checkpoint_others_begin_and_end(
+    moved: Ledger, before: int, *, noted: bool
+) -> None:
+    """One posts and stays, one that was there ends, and one does both; with a horizon to reach, or one to note."""
+    running = Writers(moved.db, [moved.one, moved.two])
+    if noted:
+        await moved.posted(10)
+        await checkpoints(moved.db)
+    await running.run(Post(0, 0, 1, 3))
+
+    async def act() -> None:
+        await running.run(Post(1, 0, 1, 4))
+        await moved.posted(20)
+        await running.end(0, committed=True)
+
+    await _checkpoint(moved.db, before, act)
+    for _ in range(3):
+        await checkpoints(moved.db)
+        await moved.stands_at(123 + 10 * noted)
+    await running.end(1, committed=True)
+    await checkpoints_to_the_end(moved.db)
+    await moved.stands_at(127 + 10 * noted)
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_copy_on_another_server_goes_on(moved: Ledger, database_url: str, *, running: bool) -> None:
+    """Who was waited for there is nobody here, or by chance somebody."""
     await moved.posted(10)
     await checkpoints(moved.db)
-    await _as_owner(database_url, f"UPDATE ledger_horizon SET pending_xid = '{foreign_xid}'")
-    await moved.stands_at(110)
     async with moved.db.write() as slow:
         await moved.post(slow, 5)
+        name = "SELECT virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid() LIMIT 1"
+        named = await slow.scalar(text(name)) if running else "9999/4711"
+        await _as_owner(database_url, f"UPDATE ledger_horizon SET waits_for = ARRAY['{named}']")
         for _ in range(3):
             await checkpoints(moved.db)
             await moved.stands_at(110)
-        assert await horizon(moved.db) <= moved.settled_id + 1
+        assert await horizon(moved.db) == moved.settled_id + (not running)
     await moved.stands_at(115)
     await checkpoints_to_the_end(moved.db)
     await moved.stands_at(115)
+
+
+async def test_the_worker_makes_them(moved: Ledger) -> None:
+    last = await moved.posted(10)
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(moved.db, every=SOON, stop=stop))
+
+    async def reached() -> bool:
+        return await horizon(moved.db) == last
+
+    await until(reached)
+    await stopped(task, stop)
+    await moved.stands_at(110)
 
 
 async def test_the_sequence_hands_out_one_id_after_the_other(db: Database) -> None:
@@ -281,12 +366,12 @@ async def test_the_sequence_hands_out_one_id_after_the_other(db: Database) -> No
 MANY = 50_000
 Read = Callable[[AsyncSession, int], Awaitable[object]]
 _READS: list[tuple[Read, int]] = [
-    (ledger.balance, 3),
-    (ledger.account, 3),
-    (lambda session, _: ledger.accounts(session, kind=None, after=None, limit=100), 6),
-    (lambda session, _: ledger.trial_balance(session), 6),
+    (ledger.balance, 4),
+    (ledger.account, 4),
+    (lambda session, _: ledger.accounts(session, kind=None, after=None, limit=100), 8),
+    (lambda session, _: ledger.trial_balance(session), 8),
 ]
-"""Each, and what it reads of three later transfers: one side of them, or both."""
+"""Each, and what it reads of four later transfers: those of one account, or both sides of them all."""
 
 
 @pytest.mark.parametrize("analyzed", [True, False])
@@ -300,9 +385,10 @@ async def test_what_a_checkpoint_holds_is_not_read(moved: Ledger, database_url: 
         *(["ANALYZE transfers"] if analyzed else []),
     )
     await checkpoints_to_the_end(moved.db)
-    for _ in range(3):
-        await moved.posted(1)
-    await moved.stands_at(100 + MANY + 3)
+    async with moved.db.write() as session:
+        for debit, credit in [(moved.one, moved.two), (moved.two, moved.one)] * 2:
+            await post(session, debit, credit, 7)
+    await moved.stands_at(100 + MANY)
     for read, later in _READS:
         rows, blocks = await _read_of_transfers(moved, read)
         assert rows == later
@@ -326,7 +412,6 @@ async def _read_of_transfers(moved: Ledger, read: Read) -> tuple[int, int]:
     counted = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     rows = sum(node.get(rows, 0) * node["Actual Loops"] for node in scans for rows in counted)
     blocks = sum(node[kind] for node in scans for kind in ("Shared Hit Blocks", "Shared Read Blocks"))
-    print(rows, blocks, [n.get("Index Name") for n in scans])
     return round(rows), blocks
 
 

@@ -289,3 +289,20 @@ async def test_a_free_line_has_nothing_to_give_back(session: AsyncSession) -> No
     assert await _taken(session) == []
     assert await _line(session) == (0, 0, 0, 0)
     assert await _balances(session) == {}
+
+
+async def test_the_ledger_names_the_order_of_each_transfer_of_a_refund(session: AsyncSession) -> None:
+    order = await _order_of_9899(session)
+    await _pay(session, order)
+    await _complete(session, order)
+    await _refund(session, order, "a", RefundedLine(1, quantity=1, goods_back=True))
+    escrow = (await session.scalars(select(models.LedgerAccount).where(models.LedgerAccount.kind == "escrow"))).one()
+    ((*moves,),) = await ledger.transfers(session, [ledger.TransfersPage(escrow.id, None, 20)])
+    assert {move.order_no for move in moves} == {order.order_no}
+    assert [(move.code, move.amount, move.debit_account.kind, move.credit_account.kind) for move in moves][:5] == [
+        ("supply_return", 2600, "brand_payable", "escrow"),
+        ("revenue_return", 1609, "revenue", "escrow"),
+        ("clawback", 147, "commission_payable", "escrow"),
+        ("clawback", 593, "commission_payable", "escrow"),
+        ("refund", 4949, "escrow", "clearing"),
+    ]

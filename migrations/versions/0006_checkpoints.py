@@ -1,4 +1,4 @@
-"""Balances by checkpoint; ids of transfers are drawn by transactions that have a number."""
+"""Balances of the ledger by checkpoint."""
 
 from pathlib import Path
 

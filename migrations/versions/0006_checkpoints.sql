@@ -1,6 +1,3 @@
-ALTER TABLE transfers
-    ALTER COLUMN id SET DEFAULT CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('transfers_id_seq') END;
-
 CREATE TABLE ledger_checkpoints (
     account_id BIGINT NOT NULL,
     debits BIGINT NOT NULL,
@@ -15,7 +12,7 @@ CREATE TABLE ledger_horizon (
     id BIGINT DEFAULT '1' NOT NULL,
     through_id BIGINT NOT NULL,
     pending_id BIGINT NOT NULL,
-    pending_xid XID8 NOT NULL,
+    waits_for TEXT[] NOT NULL,
     CONSTRAINT pk_ledger_horizon PRIMARY KEY (id),
     CONSTRAINT ck_ledger_horizon_one CHECK (id = 1),
     CONSTRAINT ck_ledger_horizon_through_id CHECK (through_id BETWEEN 0 AND pending_id)

@@ -4,7 +4,7 @@ from s2b2c.models.accounts import Account
 from s2b2c.models.catalogue import Brand, Price, Product, Variant
 from s2b2c.models.commissions import Clawback, Commission, Plan, Rule
 from s2b2c.models.jobs import Job, JobLog
-from s2b2c.models.ledger import LedgerAccount, Transfer
+from s2b2c.models.ledger import LedgerAccount, LedgerCheckpoint, LedgerHorizon, Transfer
 from s2b2c.models.network import Distributor, DistributorHistory, Tier
 from s2b2c.models.notices import Notice
 from s2b2c.models.orders import Claim, Customer, Order, OrderBatch, OrderLine, Refund, RefundBatch, RefundLine
@@ -27,6 +27,8 @@ __all__ = [
     "Job",
     "JobLog",
     "LedgerAccount",
+    "LedgerCheckpoint",
+    "LedgerHorizon",
     "Listing",
     "Notice",
     "Order",

@@ -2,9 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint, Sequence, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import UserDefinedType
 
 from s2b2c.db import Base, key, one_of
 
@@ -28,18 +27,11 @@ class LedgerAccount(Base):
     distributor_id: Mapped[int | None] = mapped_column(ForeignKey("distributors.id"))
 
 
-# No `key`: there a transaction may draw an id before it has a number of its own, which it needs only once it writes the
-# row. Here it never does: the horizon of the checkpoints rests on that.
-_ids = Sequence("transfers_id_seq", metadata=Base.metadata)
-_next_id = text(f"CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('{_ids.name}') END")
-
-
 class Transfer(Base):
     """`amount` fen moved from the debited to the credited account, because of `code` in one source; for good."""
 
     __tablename__ = "transfers"
     __table_args__ = (
-        PrimaryKeyConstraint("id", "branch_id"),  # the id first: what came after the horizon is one range of it
         UniqueConstraint("branch_id", "source_type", "source_id", "code", "debit_account_id", "credit_account_id"),
         one_of(
             "code",
@@ -53,8 +45,8 @@ class Transfer(Base):
         Index(None, "credit_account_id", "id"),
     )
 
-    branch_id: Mapped[int]
-    id: Mapped[int] = mapped_column(server_default=_next_id)
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = key("transfers")
     source_type: Mapped[str]
     source_id: Mapped[int]
     code: Mapped[str]
@@ -79,19 +71,8 @@ class LedgerCheckpoint(Base):
     credits: Mapped[int]
 
 
-class _TransactionId(UserDefinedType[str]):
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        return "XID8"
-
-
 class LedgerHorizon(Base):
-    """How far the checkpoints reach: one row, none before the first of them.
-
-    Up to `pending_id` every id was drawn by a transaction older than `pending_xid`; when all of those have ended, no
-    transfer can turn up there any more.
-    """
+    """How far the checkpoints reach, and shall reach next: one row, none before the first time."""
 
     __tablename__ = "ledger_horizon"
     __table_args__ = (
@@ -103,4 +84,5 @@ class LedgerHorizon(Base):
     through_id: Mapped[int]
     """The checkpoints hold every transfer up to it, and none behind it."""
     pending_id: Mapped[int]
-    pending_xid: Mapped[str] = mapped_column(_TransactionId)
+    waits_for: Mapped[list[str]]
+    """Virtual transaction ids: who had written transfers, and not ended, when `pending_id` was noted."""

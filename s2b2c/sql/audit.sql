@@ -433,6 +433,22 @@ WHERE number > 1
    OR (kind = 'clearing') <> (rail IS NOT NULL) OR (kind = 'brand_payable') <> (brand_id IS NOT NULL)
    OR (kind = 'commission_payable') <> (distributor_id IS NOT NULL)
 
+-- name: checkpoints
+-- the checkpoint of an account holds its transfers up to the horizon, and nothing else
+SELECT format('ledger_checkpoints %s', account_id),
+       format('debits %s, credits %s; its transfers %s, %s', c.debits, c.credits, posted.debits, posted.credits)
+FROM (
+    SELECT side.account_id, sum(side.debits) AS debits, sum(side.credits) AS credits
+    FROM transfers t
+    CROSS JOIN LATERAL (
+        VALUES (t.debit_account_id, t.amount, 0), (t.credit_account_id, 0, t.amount)
+    ) AS side (account_id, debits, credits)
+    WHERE t.id <= (SELECT through_id FROM ledger_horizon)
+    GROUP BY side.account_id
+) AS posted
+FULL JOIN ledger_checkpoints c USING (account_id)
+WHERE (c.debits, c.credits) IS DISTINCT FROM (posted.debits, posted.credits)
+
 -- name: statement_totals
 -- lines, gross and clawbacks of a statement are the count and the sums of what points to it
 SELECT format('statements %s', s.id),

@@ -126,7 +126,7 @@ steps = st.lists(
         st.builds(Checkpoint, st.integers(1, 3)),
     ),
     min_size=5,
-    max_size=40,
+    max_size=30,
 )
 
 
@@ -135,7 +135,7 @@ class Transaction:
     session: AsyncSession
     stack: AsyncExitStack
     first_id: int | None = None
-    """The lowest it drew."""
+    """The lowest that it may commit."""
 
 
 class Writers:
@@ -152,9 +152,8 @@ class Writers:
             self.open[writer] = Transaction(await stack.enter_async_context(self.db.write()), stack)
         return self.open[writer]
 
-    async def post(self, transaction: Transaction, it: Post) -> None:
-        id_ = await post(transaction.session, self.accounts[it.debit], self.accounts[it.credit], it.amount)
-        transaction.first_id = transaction.first_id or id_
+    async def post(self, transaction: Transaction, it: Post) -> int:
+        return await post(transaction.session, self.accounts[it.debit], self.accounts[it.credit], it.amount)
 
     async def end(self, writer: int, *, committed: bool) -> None:
         if writer in self.open:
@@ -166,14 +165,17 @@ class Writers:
     async def run(self, step: Step) -> None:
         match step:
             case Post():
-                await self.post(await self.transaction(step.writer), step)
+                transaction = await self.transaction(step.writer)
+                id_ = await self.post(transaction, step)
+                transaction.first_id = transaction.first_id or id_
             case Savepoint():
                 transaction = await self.transaction(step.writer)
                 async with transaction.session.begin_nested() as savepoint:
-                    for it in step.posts:
-                        await self.post(transaction, it)
+                    ids = [await self.post(transaction, it) for it in step.posts]
                     if not step.kept:
                         await savepoint.rollback()
+                if step.kept and ids:
+                    transaction.first_id = transaction.first_id or ids[0]
             case End():
                 await self.end(step.writer, committed=step.committed)
             case Checkpoint():
