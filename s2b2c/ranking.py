@@ -61,7 +61,7 @@ class Ranking:
 
 
 async def roll_up(session: AsyncSession, limit: int = 10_000) -> int:
-    """Add up to `limit` paid orders and refunds, each once, to the daily totals of sellers and brands; how many it were.
+    """Add up to `limit` paid orders and refunds, each once, to the daily totals of sellers and brands; how many.
 
     One call per transaction: the totals stay locked until it ends, in an order that holds within one call only.
     0 means that nothing is left but what another worker has in hand.

@@ -302,7 +302,7 @@ async def test_the_ledger_names_the_order_of_each_transfer_of_a_refund(session: 
     assert [(move.code, move.amount, move.debit_account.kind, move.credit_account.kind) for move in moves][:5] == [
         ("supply_return", 2600, "brand_payable", "escrow"),
         ("revenue_return", 1609, "revenue", "escrow"),
-        ("clawback", 147, "commission_payable", "escrow"),
         ("clawback", 593, "commission_payable", "escrow"),
+        ("clawback", 147, "commission_payable", "escrow"),
         ("refund", 4949, "escrow", "clearing"),
     ]
