@@ -72,6 +72,12 @@ def key(table: str) -> Mapped[int]:
     )
 
 
+def number(table: str) -> Mapped[int]:
+    """The `id` of a table with a natural key: rows are listed by it, in the order they were written."""
+    sequence = Sequence(f"{table}_id_seq", metadata=Base.metadata)
+    return mapped_column(BigInteger, sequence, server_default=sequence.next_value())
+
+
 def one_of(column: str, *values: str) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)

@@ -172,8 +172,8 @@ CORRUPTIONS = {
     ),
     "clawbacks": _wrong(
         ("commissions {branch}/{c0_completed}", "commissions {branch}/{c1_completed}"),
-        "ALTER TABLE clawbacks DROP CONSTRAINT uq_clawbacks_branch_id_commission_id_refund_id",
-        "UPDATE clawbacks SET commission_id = {c0_completed} + {c1_completed} - commission_id WHERE refund_id = {r_completed}",
+        "ALTER TABLE clawbacks DROP CONSTRAINT pk_clawbacks",
+        "UPDATE clawbacks SET position = 1 - position WHERE refund_id = {r_completed}",
     ),
     "line_commissions": _wrong(
         "order_lines {branch}/{line_paid}",

@@ -1,41 +1,77 @@
-"""Accrual, against the worked numbers of the domain."""
+"""What each position earns, against the worked numbers of the domain; and that it stays so whatever changes later."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import commissions, models, orders
+from s2b2c import commissions, models, network, orders
 from tests import factories
 
 PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
+LATER = datetime(2026, 9, 2, 5, tzinfo=UTC)
 
 Share = tuple[int, int, int, str]
 """(position, uncapped amount, amount, outcome)"""
+
+LADDER = {"scheme": "differential", "tier_bps": [1500, 1200, 800], "same_tier_bps": 50, "depth": 4}
+"""The tiers of rank 1, 2 and 3 at these rates."""
+SPREAD = {"scheme": "spread", "depth": 3}
+
+
+async def _a_seller(session: AsyncSession, *ranks: int, blocked: Sequence[int] = ()) -> models.Distributor:
+    """With an upline; both are given from the seller upwards."""
+    seller = None
+    for position, rank in reversed(list(enumerate(ranks))):
+        state = "suspended" if position in blocked else "active"
+        seller = await factories.a_distributor(session, parent=seller, rank=rank, state=state)
+    assert seller is not None
+    return seller
+
+
+async def _order_by(
+    session: AsyncSession,
+    seller: models.Distributor,
+    *,
+    discount: int = 81,
+    tier_costs: tuple[int | None, ...] = (3500, 3900, 4200),
+) -> models.Order:
+    """Quantity 2 at 4990 less 81, so 9899 paid; supply price 2600, so a margin of 4699."""
+    variant = await factories.a_variant(session, supply_price=2600, tier_costs=tier_costs)
+    return await factories.an_order(session, await factories.a_store(session, seller), (variant, 2, 4990, discount))
 
 
 async def _order_of_9899(
     session: AsyncSession, seller_state: str = "active", parent_state: str = "active"
 ) -> models.Order:
-    """Quantity 2 at 4990 less 81; supply price 2600; three positions."""
     top = await factories.a_distributor(session, rank=1)
     parent = await factories.a_distributor(session, parent=top, rank=2, state=parent_state)
-    seller = await factories.a_distributor(session, parent=parent, rank=3, state=seller_state)
-    variant = await factories.a_variant(session, supply_price=2600)
-    return await factories.an_order(session, await factories.a_store(session, seller), (variant, 2, 4990, 81))
+    return await _order_by(session, await factories.a_distributor(session, parent=parent, rank=3, state=seller_state))
 
 
-async def _pay(session: AsyncSession, order: models.Order) -> list[Share]:
-    assert await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import") == 1
+async def _pay(session: AsyncSession, order: models.Order, at: datetime = PAID_AT) -> list[Share]:
+    assert await orders.pay(session, [(order.branch_id, order.id, at)], rail="import") == 1
+    return [(row.position, row.uncapped_amount, row.amount, row.outcome) for row in await _rows(session, order)]
+
+
+async def _rows(session: AsyncSession, order: models.Order) -> Sequence[models.Commission]:
     rows = await session.scalars(
         select(models.Commission)
         .join(models.OrderLine, models.OrderLine.id == models.Commission.line_id)
         .where(models.OrderLine.order_id == order.id)
         .order_by(models.OrderLine.line_no, models.Commission.position)
+        .execution_options(populate_existing=True)
     )
-    return [(row.position, row.uncapped_amount, row.amount, row.outcome) for row in rows]
+    return rows.all()
+
+
+async def _amounts(session: AsyncSession, order: models.Order, at: datetime = PAID_AT) -> list[int]:
+    return [amount for _, _, amount, _ in await _pay(session, order, at)]
 
 
 async def _line(session: AsyncSession, order: models.Order) -> models.OrderLine:
@@ -49,15 +85,128 @@ async def _line(session: AsyncSession, order: models.Order) -> models.OrderLine:
 
 
 @pytest.mark.parametrize(
-    ("base", "shares", "platform"),
-    [("paid", [1187, 296], 3216), ("margin", [563, 140], 3996)],
+    ("rule", "ranks", "blocked", "amounts", "platform"),
+    [
+        ({"level_bps": [1200, 300]}, (3, 2), (), [1187, 296], 3216),
+        ({"level_bps": [1200, 300], "base": "margin"}, (3, 2), (), [563, 140], 3996),
+        ({"level_bps": [1200, 300, 100]}, (3, 2, 1), (1,), [1187, 0, 98], 3414),
+        ({"level_bps": [1200, 300, 100], "compress": True}, (3, 2, 1), (1,), [1187, 296], 3216),
+        # An amount for each of the two units.
+        ({"scheme": "fixed", "level_amounts": [500, 150]}, (3, 2), (), [1000, 300], 3399),
+        ({"scheme": "fixed", "level_amounts": [500, 150, 9]}, (3, 2, 1), (1,), [1000, 0, 18], 3681),
+        ({"scheme": "fixed", "level_amounts": [500, 150], "compress": True}, (3, 2, 1), (1,), [1000, 300], 3399),
+        # What a tier has above the highest below it; once a line a bonus for the first that is level with that.
+        (LADDER, (3, 2, 2, 1), (), [791, 395, 49, 296], 3168),
+        (LADDER, (3, 3, 2, 2), (), [791, 49, 395, 0], 3464),
+        (LADDER, (2, 3, 2), (), [1187, 0, 49], 3463),
+        (LADDER | {"base": "margin"}, (3, 2, 2), (), [375, 187, 23], 4114),
+        # A blocked one counts in the highest rate below (1500 - 1200), and uses up the bonus.
+        (LADDER, (3, 2, 1), (1,), [791, 0, 296], 3612),
+        (LADDER, (2, 2, 2), (1,), [1187, 0, 0], 3512),
+        (LADDER | {"compress": True}, (2, 2, 2), (1,), [1187, 49], 3463),
+        # Compressed first, then cut to the depth.
+        (LADDER | {"depth": 2}, (3, 2, 1), (1,), [791, 0], 3908),
+        (LADDER | {"depth": 2, "compress": True}, (3, 2, 1), (1,), [791, 692], 3216),
+        # A tier that the rule does not name has a rate of 0, and being level with that is no bonus.
+        (LADDER | {"tier_bps": [1500]}, (3, 2, 1), (), [0, 0, 1484], 3215),
+        # What the costs of two units fall from one to the next: 8400, 7800, 7000.
+        (SPREAD, (3, 2, 1), (), [1499, 600, 800], 1800),
+        (SPREAD, (3, 2, 1), (1,), [1499, 0, 800], 2400),
+        (SPREAD | {"compress": True}, (3, 2, 1), (1,), [1499, 1400], 1800),
+        (SPREAD, (3, 2, 1), (0,), [0, 600, 800], 3299),
+        # A dearer one above earns nothing and leaves the lowest cost where it was.
+        (SPREAD, (2, 3, 1), (), [2099, 0, 800], 1800),
+    ],
 )
-async def test_levels_of_the_worked_example(session: AsyncSession, base: str, shares: list[int], platform: int) -> None:
-    await factories.a_plan(session, {"base": base, "level_bps": [1200, 300]})
-    order = await _order_of_9899(session)
-    assert await _pay(session, order) == [(k, share, share, "earned") for k, share in enumerate(shares)]
+async def test_shares_of_9899(
+    session: AsyncSession,
+    rule: dict[str, Any],
+    ranks: tuple[int, ...],
+    blocked: tuple[int, ...],
+    amounts: list[int],
+    platform: int,
+) -> None:
+    await factories.a_plan(session, rule)
+    order = await _order_by(session, await _a_seller(session, *ranks, blocked=blocked))
+    assert await _amounts(session, order) == amounts
     line = await _line(session, order)
-    assert (line.paid, line.supply, line.commission, line.platform) == (9899, 5200, sum(shares), platform)
+    assert (line.paid, line.supply, line.commission, line.platform) == (9899, 5200, sum(amounts), platform)
+
+
+async def test_an_unknown_cost_earns_nothing_and_leaves_the_lowest_alone(session: AsyncSession) -> None:
+    await factories.a_plan(session, SPREAD)
+    seller = await _a_seller(session, 3, 2, 1)
+    order = await _order_by(session, seller, tier_costs=(3500, None, 4200))
+    assert await _amounts(session, order) == [1499, 0, 1400]
+    unknown = await _order_by(session, seller, tier_costs=(3500, 3900))
+    assert await _pay(session, unknown) == [(0, 0, 0, "zero"), (1, 0, 0, "zero"), (2, 800, 800, "earned")]
+
+
+async def test_a_discount_below_the_cost_of_the_seller_leaves_the_steps_above(session: AsyncSession) -> None:
+    await factories.a_plan(session, SPREAD)
+    order = await _order_by(session, await _a_seller(session, 3, 2, 1), discount=1980)
+    assert await _pay(session, order) == [(0, 0, 0, "zero"), (1, 600, 600, "earned"), (2, 800, 800, "earned")]
+    line = await _line(session, order)
+    assert (line.paid, line.platform) == (8000, 1400)
+
+
+async def test_the_rows_of_each_scheme_say_what_they_were_reckoned_from(session: AsyncSession) -> None:
+    """(base amount, rate, highest rate below)"""
+    seller = await _a_seller(session, 3, 2, 2)
+    plan = await factories.a_plan(session, LADDER)
+    for rule, expected in (
+        ({}, [(9899, 800, None), (9899, 400, 800), (9899, 50, 1200)]),
+        (SPREAD, [(9899, None, None), (8400, None, None), (7800, None, None)]),
+        ({"scheme": "fixed", "level_amounts": [500, 150]}, [(500, None, None), (150, None, None)]),
+    ):
+        order = await _order_by(session, seller)
+        line = await _line(session, order)
+        if rule:
+            written = {"base": "paid", "depth": 2, **rule, "plan_id": plan.id, "product_id": line.product_id}
+            session.add(models.Rule(**written))
+            await session.flush()
+        await _pay(session, order)
+        rows = await _rows(session, order)
+        assert [(row.base_amount, row.rate_bps, row.below_bps) for row in rows] == expected
+
+
+@pytest.mark.parametrize(
+    ("level_amounts", "blocked", "shares", "platform"),
+    [
+        # 8000 would be paid of 4699: 4000 * 4699 / 8000 = 2349.5.
+        ([2000, 2000], (), [(4000, 2349, "capped"), (4000, 2349, "capped")], 1),
+        # Only one of them counts, and fits.
+        ([2000, 2000], (1,), [(4000, 4000, "earned"), (4000, 0, "blocked")], 699),
+        # 5000 of 4699 though 2000 are blocked: 2819.4 and 1879.6.
+        ([1500, 1000, 1000], (1,), [(3000, 2819, "capped"), (2000, 0, "blocked"), (2000, 1879, "capped")], 1),
+        # A zero among those that are scaled is a zero; what is scaled to nothing is capped.
+        ([5000, 0, 1], (), [(10000, 4698, "capped"), (0, 0, "zero"), (2, 0, "capped")], 1),
+        # Exactly what there is.
+        ([2349], (), [(4698, 4698, "earned")], 1),
+    ],
+)
+async def test_shares_that_the_margin_cannot_hold(
+    session: AsyncSession,
+    level_amounts: list[int],
+    blocked: tuple[int, ...],
+    shares: list[tuple[int, int, str]],
+    platform: int,
+) -> None:
+    await factories.a_plan(session, {"scheme": "fixed", "level_amounts": level_amounts})
+    order = await _order_by(session, await _a_seller(session, 3, 2, 1, blocked=blocked))
+    assert await _pay(session, order) == [(position, *share) for position, share in enumerate(shares)]
+    assert (await _line(session, order)).platform == platform
+
+
+@pytest.mark.parametrize(
+    ("floor_bps", "amount"),
+    [(1, 4698), (100, 4600), (4000, 739), (4745, 1), (4746, 0), (10_000, 0)],
+)
+async def test_the_floor_is_rounded_up(session: AsyncSession, floor_bps: int, amount: int) -> None:
+    """0.9899 to 1, 98.99 to 99, 3959.6 to 3960, 4697.08 to 4698, 4698.07 to 4699."""
+    await factories.a_plan(session, {"level_bps": [10_000]}, margin_floor_bps=floor_bps)
+    order = await _order_by(session, await _a_seller(session, 1))
+    assert await _pay(session, order) == [(0, 9899, amount, "capped")]
 
 
 async def test_the_margin_floor_scales_the_shares(session: AsyncSession) -> None:
@@ -66,6 +215,7 @@ async def test_the_margin_floor_scales_the_shares(session: AsyncSession) -> None
     order = await _order_of_9899(session)
     assert await _pay(session, order) == [(0, 1187, 591, "capped"), (1, 296, 147, "capped")]
     assert (await _line(session, order)).platform == 3961
+    assert [await _refund(session, order, amount) for amount in (3300, 6599)] == [[197, 49], [394, 98]]
 
 
 async def test_without_a_floor_the_platform_never_goes_below_nothing(session: AsyncSession) -> None:
@@ -82,13 +232,6 @@ async def test_sold_below_supply_everybody_gets_nothing(session: AsyncSession) -
     order = await factories.an_order(session, await factories.a_store(session, seller), (variant, 2, 2000, 0))
     assert await _pay(session, order) == [(0, 480, 0, "capped")]
     assert (await _line(session, order)).platform == -1200
-
-
-async def test_a_blocked_position_keeps_its_place_and_the_platform_its_share(session: AsyncSession) -> None:
-    await factories.a_plan(session, {"level_bps": [1200, 300, 100]})
-    order = await _order_of_9899(session, parent_state="suspended")
-    assert await _pay(session, order) == [(0, 1187, 1187, "earned"), (1, 296, 0, "blocked"), (2, 98, 98, "earned")]
-    assert (await _line(session, order)).platform == 9899 - 5200 - 1187 - 98
 
 
 async def test_a_blocked_seller_earns_nothing_and_watch_earns(session: AsyncSession) -> None:
@@ -184,3 +327,76 @@ async def test_the_database_refuses_an_active_plan_that_pays_further_without_a_r
                 await session.execute(text(f"UPDATE plans SET max_paid_positions = 2, override_reason = {reason}"))
     await session.execute(text("UPDATE plans SET max_paid_positions = 2, override_reason = '试点'"))
     assert plan.paid_positions == 3
+
+
+async def _refund(session: AsyncSession, order: models.Order, amount: int) -> list[int]:
+    """What a refund of this much takes back, by position."""
+    line = orders.RefundedLine(1, amount=amount)
+    reference = f"{order.order_no} {await session.scalar(text('SELECT count(*) FROM refunds'))}"
+    assert await orders.refund(session, [orders.Refund(order.branch_id, order.id, reference, LATER, [line])]) == 1
+    taken = await session.scalars(
+        select(models.Clawback.amount)
+        .join(models.Refund, models.Refund.id == models.Clawback.refund_id)
+        .where(models.Refund.reference == reference)
+        .order_by(models.Clawback.position)
+    )
+    return list(taken)
+
+
+async def _move_it(session: AsyncSession, seller: models.Distributor) -> None:
+    account = models.Account(role="operator")
+    session.add(account)
+    await session.flush()
+    top = seller.ancestors[-1]
+    await network.move(session, seller.id, top, reason="调整", now=LATER, account_id=account.id)
+
+
+async def _promote_it(session: AsyncSession, seller: models.Distributor) -> None:
+    seller.tier_id = (await factories.a_tier(session, rank=2)).id
+    await session.flush()
+    await session.refresh(seller)
+
+
+async def _suspend_its_parent(session: AsyncSession, seller: models.Distributor) -> None:
+    (await session.get_one(models.Distributor, seller.parent_id)).state = "suspended"
+    await session.flush()
+
+
+async def _activate_another_plan(session: AsyncSession, _seller: models.Distributor) -> None:
+    (await session.scalars(select(models.Plan))).one().during = Range(None, LATER)
+    await session.flush()
+    await factories.a_plan(session, {"level_bps": [1000]}, margin_floor_bps=1000, during=Range(LATER, None))
+
+
+@pytest.mark.parametrize(
+    ("change", "from_now_on"),
+    [
+        (_move_it, [791, 692]),
+        (_promote_it, [1187, 49, 0, 296]),
+        (_suspend_its_parent, [791, 0, 49, 296]),
+        (_activate_another_plan, [989]),
+    ],
+)
+async def test_what_was_earned_stays_and_is_taken_back_by_its_own_shares(
+    session: AsyncSession, change: Callable[[AsyncSession, models.Distributor], Awaitable[None]], from_now_on: list[int]
+) -> None:
+    """Of 791, 395, 49 and 296 the refund of 3300 takes 263.7, 131.7, 16.3 and 98.7; the rest takes what is left."""
+    await factories.a_plan(session, LADDER)
+    seller = await _a_seller(session, 3, 2, 2, 1)
+    order = await _order_by(session, seller)
+    assert await _amounts(session, order) == [791, 395, 49, 296]
+    before = await _written(session)
+    await change(session, seller)
+    assert await _written(session) == before
+    later = await _order_by(session, seller)
+    assert await _amounts(session, later, LATER) == from_now_on
+    assert await _refund(session, order, 3300) == [263, 131, 16, 98]
+    assert await orders.complete(session, [(order.branch_id, order.id, LATER)], hold_days=7) == 1
+    assert await _refund(session, order, 6599) == [528, 264, 33, 198]
+    assert (await _line(session, order)).commission == 0
+    assert (await _written(session))[:4] == before
+
+
+async def _written(session: AsyncSession) -> Sequence[object]:
+    """Every column of every commission."""
+    return (await session.execute(text("SELECT c::text FROM commissions c ORDER BY id"))).all()

@@ -48,9 +48,11 @@ async def _explained(
         line = RefundedLine(1, amount=refunded)
         await orders.refund(session, [Refund(order.branch_id, order.id, "r", PAID_AT, [line])])
     rows = await session.execute(
-        select(models.Commission.branch_id, models.Commission.id).order_by(models.Commission.position)
+        select(models.Commission.branch_id, models.Commission.line_id, models.Commission.position).order_by(
+            models.Commission.position
+        )
     )
-    keys = [(branch_id, key) for branch_id, key in rows]
+    keys = [(branch_id, line_id, position) for branch_id, line_id, position in rows]
     found = await commissions.explanations(session, keys)
     return [found[key] for key in keys]
 
@@ -415,11 +417,14 @@ async def test_those_who_left_their_place(session: AsyncSession) -> None:
 async def test_moving_up_later_changes_no_explanation(session: AsyncSession) -> None:
     """Tier and state are those of the payment."""
     before = await _explained(session, DIFFERENTIAL, [3, 2])
-    rows = list(await session.execute(select(models.Commission.branch_id, models.Commission.id)))
+    found_keys = await session.execute(
+        select(models.Commission.branch_id, models.Commission.line_id, models.Commission.position)
+    )
+    keys = [(branch_id, line_id, position) for branch_id, line_id, position in found_keys]
     top = await factories.a_tier(session, rank=1)
     for distributor in (await session.scalars(select(models.Distributor))).all():
         distributor.tier_id, distributor.state = top.id, "suspended"
     await session.flush()
-    found = await commissions.explanations(session, [(branch_id, key) for branch_id, key in rows])
+    found = await commissions.explanations(session, keys)
     assert sorted(found.values(), key=lambda it: it.position) == before
-    assert await commissions.explanations(session, [(rows[0][0], 10**9)]) == {}
+    assert await commissions.explanations(session, [(keys[0][0], keys[0][1], 10**9)]) == {}

@@ -49,9 +49,8 @@ async def _taken(session: AsyncSession) -> list[tuple[str, int, int]]:
     """(reference, position, amount) of each clawback; of a reversal its refund's with a minus before it."""
     rows = await session.execute(
         text(
-            "SELECT coalesce(r.reference, '-' || (SELECT reference FROM refunds o WHERE o.id = r.reverses_id)), c.position, b.amount "
-            "FROM clawbacks b JOIN refunds r ON r.id = b.refund_id JOIN commissions c ON c.id = b.commission_id "
-            "ORDER BY r.id, c.position"
+            "SELECT coalesce(r.reference, '-' || (SELECT reference FROM refunds o WHERE o.id = r.reverses_id)), b.position, b.amount "
+            "FROM clawbacks b JOIN refunds r ON r.id = b.refund_id ORDER BY r.id, b.position"
         )
     )
     return [(reference, position, amount) for reference, position, amount in rows]

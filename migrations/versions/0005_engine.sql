@@ -48,6 +48,10 @@ ALTER TABLE rules ADD CONSTRAINT ck_rules_numbers CHECK (
     AND (scheme = 'differential' OR (tier_bps = '{}' AND same_tier_bps = 0))
 );
 
+ALTER TABLE commissions
+    DROP CONSTRAINT pk_commissions,
+    DROP CONSTRAINT uq_commissions_branch_id_line_id_position,
+    ADD CONSTRAINT pk_commissions PRIMARY KEY USING INDEX pk_commissions_by_line;
 ALTER TABLE commissions ADD COLUMN below_bps BIGINT;
 ALTER TABLE commissions ALTER COLUMN rate_bps DROP NOT NULL;
 
@@ -116,8 +120,7 @@ CREATE TABLE refund_lines (
     amount BIGINT NOT NULL,
     supply BIGINT NOT NULL,
     statement_id BIGINT,
-    CONSTRAINT pk_refund_lines PRIMARY KEY (id, branch_id),
-    CONSTRAINT uq_refund_lines_branch_id_refund_id_line_id UNIQUE (branch_id, refund_id, line_id),
+    CONSTRAINT pk_refund_lines PRIMARY KEY (branch_id, refund_id, line_id),
     CONSTRAINT fk_refund_lines_branch_id_refund_id FOREIGN KEY(branch_id, refund_id) REFERENCES refunds (branch_id, id),
     CONSTRAINT fk_refund_lines_branch_id_line_id FOREIGN KEY(branch_id, line_id) REFERENCES order_lines (branch_id, id),
     CONSTRAINT ck_refund_lines_one_way CHECK (
@@ -142,19 +145,19 @@ CREATE TABLE clawbacks (
     id BIGINT DEFAULT nextval('clawbacks_id_seq') NOT NULL,
     refund_id BIGINT NOT NULL,
     line_id BIGINT NOT NULL,
-    commission_id BIGINT NOT NULL,
+    position BIGINT NOT NULL,
     distributor_id BIGINT NOT NULL,
     amount BIGINT NOT NULL,
     statement_id BIGINT,
-    CONSTRAINT pk_clawbacks PRIMARY KEY (id, branch_id),
+    CONSTRAINT pk_clawbacks PRIMARY KEY (branch_id, refund_id, line_id, position),
     CONSTRAINT fk_clawbacks_branch_id_refund_id_line_id FOREIGN KEY(branch_id, refund_id, line_id)
         REFERENCES refund_lines (branch_id, refund_id, line_id),
-    CONSTRAINT fk_clawbacks_branch_id_commission_id FOREIGN KEY(branch_id, commission_id)
-        REFERENCES commissions (branch_id, id),
-    CONSTRAINT uq_clawbacks_branch_id_commission_id_refund_id UNIQUE (branch_id, commission_id, refund_id),
+    CONSTRAINT fk_clawbacks_branch_id_line_id_position FOREIGN KEY(branch_id, line_id, position)
+        REFERENCES commissions (branch_id, line_id, position),
     CONSTRAINT ck_clawbacks_amount CHECK (amount <> 0)
 );
 
+CREATE INDEX ix_clawbacks_branch_id_line_id ON clawbacks (branch_id, line_id);
 CREATE INDEX ix_clawbacks_distributor_id_statement_id ON clawbacks (distributor_id, statement_id);
 
 GRANT USAGE ON SEQUENCE refunds_id_seq, refund_lines_id_seq, clawbacks_id_seq TO s2b2c_app;

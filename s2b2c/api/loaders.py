@@ -102,10 +102,10 @@ class Loaders:
         return DataLoader(load)
 
     @cached_property
-    def explanations(self) -> DataLoader[tuple[int, int], commissions.Explanation | None]:
-        """By (branch_id, id) of a commission."""
+    def explanations(self) -> DataLoader[commissions.CommissionKey, commissions.Explanation | None]:
+        """By the key of a commission."""
 
-        async def load(keys: list[tuple[int, int]]) -> list[commissions.Explanation | None]:
+        async def load(keys: list[commissions.CommissionKey]) -> list[commissions.Explanation | None]:
             async with self._db.read() as session:
                 found = await commissions.explanations(session, keys)
             return [found.get(key) for key in keys]

@@ -123,7 +123,7 @@ class PartnerQuery(Told, Statements):
         key = commission_key(id)
         distributor_id = await info.context.distributor_id()
         async with info.context.db.read() as session:
-            return await commissions.earnings_of(session, distributor_id, *key, info.context.clock())
+            return await commissions.earnings_of(session, distributor_id, key, info.context.clock())
 
     @strawberry.field(
         graphql_type=Connection[TeamBranch],

@@ -3,6 +3,7 @@
 from s2b2c.commissions.accrual import Offer, accrue, claw_back, quote
 from s2b2c.commissions.earnings import Earnings, earnings, earnings_by_day, earnings_by_line, earnings_of
 from s2b2c.commissions.explain import (
+    CommissionKey,
     Explanation,
     explained_lines,
     explained_order,
@@ -13,6 +14,7 @@ from s2b2c.commissions.explain import (
 )
 
 __all__ = [
+    "CommissionKey",
     "Earnings",
     "Explanation",
     "Offer",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from s2b2c.commissions.explain import CommissionKey
 from s2b2c.db import MAX_INT64, AnyRow
 from s2b2c.sql import statements
 
@@ -59,9 +60,14 @@ async def earnings_by_line(
     return (await session.execute(statements("commissions")["earnings_by_line"], parameters)).all()
 
 
-async def earnings_of(
-    session: AsyncSession, distributor_id: int, branch_id: int, commission_id: int, now: datetime
-) -> AnyRow | None:
+async def earnings_of(session: AsyncSession, distributor_id: int, key: CommissionKey, now: datetime) -> AnyRow | None:
     """A row as of `earnings_by_line`; None when this distributor has no such commission."""
-    parameters = {"distributor_id": distributor_id, "branch_id": branch_id, "id": commission_id, "now": now}
+    branch_id, line_id, position = key
+    parameters = {
+        "distributor_id": distributor_id,
+        "branch_id": branch_id,
+        "line_id": line_id,
+        "position": position,
+        "now": now,
+    }
     return (await session.execute(statements("commissions")["earnings_of"], parameters)).one_or_none()

@@ -280,13 +280,18 @@ def _result(it: Explanation) -> str:
     return "capped_finance" if it.outcome == "capped" and it.available is not None else it.outcome
 
 
-async def explanations(session: AsyncSession, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Explanation]:
-    """By (branch_id, id) of commissions; those that are not there are left out."""
+CommissionKey = tuple[int, int, int]
+"""(branch_id, line_id, position)"""
+
+
+async def explanations(session: AsyncSession, keys: Sequence[CommissionKey]) -> dict[CommissionKey, Explanation]:
+    """By the keys of commissions; those that are not there are left out."""
+    branch_ids, line_ids, positions = map(list, zip(*keys, strict=True)) if keys else ([], [], [])
     rows = await session.execute(
         statements("explanations")["by_key"],
-        {"branch_ids": [branch_id for branch_id, _ in keys], "ids": [commission_id for _, commission_id in keys]},
+        {"branch_ids": branch_ids, "line_ids": line_ids, "positions": positions},
     )
-    return {(row.branch_id, row.id): explanation(row) for row in rows}
+    return {(row.branch_id, row.line_id, row.position): explanation(row) for row in rows}
 
 
 _TOTALS = ("paid", "refunded", "supply", "commission", "platform")

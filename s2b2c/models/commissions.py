@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    PrimaryKeyConstraint,
     UniqueConstraint,
     event,
     false,
@@ -17,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
-from s2b2c.db import Base, key, one_of
+from s2b2c.db import Base, key, number, one_of
 
 MAX_DEPTH = 100
 MAX_LEVEL_AMOUNT = 10**12
@@ -132,7 +133,9 @@ class Commission(Base):
     __tablename__ = "commissions"
     __table_args__ = (
         ForeignKeyConstraint(["branch_id", "line_id"], ["order_lines.branch_id", "order_lines.id"]),
-        UniqueConstraint("branch_id", "line_id", "position"),
+        # The one index that a line is found by: of two the planner takes the wrong one where it knows nothing of the
+        # table yet, in the middle of its first load.
+        PrimaryKeyConstraint("branch_id", "line_id", "position"),
         one_of("outcome", "earned", "zero", "capped", "blocked"),
         CheckConstraint("position >= 0", name="position"),
         CheckConstraint("uncapped_amount >= 0 AND amount BETWEEN 0 AND uncapped_amount", name="amount"),
@@ -146,8 +149,8 @@ class Commission(Base):
         {"postgresql_with": {"fillfactor": "80"}},
     )
 
-    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    id: Mapped[int] = key("commissions")
+    branch_id: Mapped[int]
+    id: Mapped[int] = number("commissions")
     line_id: Mapped[int]
     position: Mapped[int]
     distributor_id: Mapped[int]
@@ -176,17 +179,21 @@ class Clawback(Base):
             ["branch_id", "refund_id", "line_id"],
             ["refund_lines.branch_id", "refund_lines.refund_id", "refund_lines.line_id"],
         ),
-        ForeignKeyConstraint(["branch_id", "commission_id"], ["commissions.branch_id", "commissions.id"]),
-        UniqueConstraint("branch_id", "commission_id", "refund_id"),
+        ForeignKeyConstraint(
+            ["branch_id", "line_id", "position"],
+            ["commissions.branch_id", "commissions.line_id", "commissions.position"],
+        ),
+        PrimaryKeyConstraint("branch_id", "refund_id", "line_id", "position"),
+        Index(None, "branch_id", "line_id"),
         CheckConstraint("amount <> 0", name="amount"),
         Index(None, "distributor_id", "statement_id"),
     )
 
-    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    id: Mapped[int] = key("clawbacks")
+    branch_id: Mapped[int]
+    id: Mapped[int] = number("clawbacks")
     refund_id: Mapped[int]
     line_id: Mapped[int]
-    commission_id: Mapped[int]
+    position: Mapped[int]
     distributor_id: Mapped[int]
     amount: Mapped[int]
     statement_id: Mapped[int | None]

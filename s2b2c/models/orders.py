@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    PrimaryKeyConstraint,
     UniqueConstraint,
     false,
     text,
@@ -23,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import BigInteger
 
-from s2b2c.db import Base, key, one_of
+from s2b2c.db import Base, key, number, one_of
 
 
 class Customer(Base):
@@ -207,7 +208,7 @@ class RefundLine(Base):
 
     __tablename__ = "refund_lines"
     __table_args__ = (
-        UniqueConstraint("branch_id", "refund_id", "line_id"),
+        PrimaryKeyConstraint("branch_id", "refund_id", "line_id"),
         ForeignKeyConstraint(["branch_id", "refund_id"], ["refunds.branch_id", "refunds.id"]),
         ForeignKeyConstraint(["branch_id", "line_id"], ["order_lines.branch_id", "order_lines.id"]),
         CheckConstraint(
@@ -225,8 +226,8 @@ class RefundLine(Base):
         ),
     )
 
-    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    id: Mapped[int] = key("refund_lines")
+    branch_id: Mapped[int]
+    id: Mapped[int] = number("refund_lines")
     refund_id: Mapped[int]
     line_id: Mapped[int]
     quantity: Mapped[int]

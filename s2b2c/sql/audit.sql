@@ -45,12 +45,11 @@ SELECT format('commissions %s/%s', c.branch_id, c.id),
 FROM commissions c
 JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
 LEFT JOIN (
-    SELECT branch_id, commission_id, sum(amount) AS amount, min(distributor_id) AS first, max(distributor_id) AS last,
-           min(line_id) AS first_line, max(line_id) AS last_line
-    FROM clawbacks GROUP BY branch_id, commission_id
-) AS b ON b.branch_id = c.branch_id AND b.commission_id = c.id
+    SELECT branch_id, line_id, position, sum(amount) AS amount, min(distributor_id) AS first, max(distributor_id) AS last
+    FROM clawbacks GROUP BY branch_id, line_id, position
+) AS b ON b.branch_id = c.branch_id AND b.line_id = c.line_id AND b.position = c.position
 WHERE coalesce(b.amount, 0) <> clawed(c.amount, l.refunded, l.paid)
-   OR b.first <> c.distributor_id OR b.last <> c.distributor_id OR b.first_line <> l.id OR b.last_line <> l.id
+   OR b.first <> c.distributor_id OR b.last <> c.distributor_id
 
 -- name: line_commissions
 -- the commission of a line is the sum of its commissions less what refunds took back

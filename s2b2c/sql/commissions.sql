@@ -148,15 +148,15 @@ WITH part AS (
     JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
     WINDOW so_far AS (PARTITION BY r.branch_id, r.line_id ORDER BY r.refund_id)
 )
-INSERT INTO clawbacks (branch_id, refund_id, line_id, commission_id, distributor_id, amount)
-SELECT c.branch_id, part.refund_id, part.line_id, c.id, c.distributor_id, back.amount
+INSERT INTO clawbacks (branch_id, refund_id, line_id, position, distributor_id, amount)
+SELECT c.branch_id, part.refund_id, part.line_id, c.position, c.distributor_id, back.amount
 FROM part
 JOIN commissions c ON c.branch_id = part.branch_id AND c.line_id = part.line_id
 CROSS JOIN LATERAL (
     SELECT clawed(c.amount, part.refunded, part.paid) - clawed(c.amount, part.refunded - part.amount, part.paid)
 ) AS back (amount)
 WHERE back.amount <> 0
-ORDER BY part.refund_id, c.id
+ORDER BY part.refund_id, part.line_id, c.position
 
 -- name: quote
 -- What one seller may sell and would earn: each variant of the products, at the price asked for that product (NULL: the
@@ -240,7 +240,7 @@ LIMIT :limit
 
 -- name: earnings_columns
 -- The commission `c` as its beneficiary sees it; `place` is its statement, or more than any statement.
-SELECT coalesce(c.statement_id, 9223372036854775807) AS place, c.branch_id, c.id, o.order_no, l.line_no, o.paid_at,
+SELECT coalesce(c.statement_id, 9223372036854775807) AS place, c.branch_id, c.line_id, c.id, o.order_no, l.line_no, o.paid_at,
        o.matures_at, stores.slug AS store_slug, stores.title AS store_title, p.title AS product_title, v.sku,
        CASE WHEN run.state = 'paid' THEN 'paid' WHEN run.state IS NOT NULL THEN 'in_statement'
             WHEN o.matures_at <= :now THEN 'available' ELSE 'pending' END AS state,
@@ -302,7 +302,8 @@ ORDER BY place DESC, c.id DESC
 -- include: commissions.earnings_columns
 -- include: explanations.columns
 FROM (
-    SELECT * FROM commissions WHERE branch_id = :branch_id AND id = :id AND distributor_id = :distributor_id
+    SELECT * FROM commissions
+    WHERE branch_id = :branch_id AND line_id = :line_id AND position = :position AND distributor_id = :distributor_id
 ) AS c
 -- include: commissions.earnings_sources
 -- include: explanations.sources

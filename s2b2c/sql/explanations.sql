@@ -19,10 +19,11 @@ JOIN tiers ON tiers.id = c.tier_id
 CROSS JOIN LATERAL (SELECT array_position(o.upline, c.distributor_id) AS raw) AS place
 
 -- name: by_key
-SELECT c.branch_id, c.id,
+SELECT c.branch_id, c.line_id,
 -- include: explanations.columns
-FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:ids AS bigint[])) AS asked (branch_id, id)
-JOIN commissions c ON c.branch_id = asked.branch_id AND c.id = asked.id
+FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:line_ids AS bigint[]), CAST(:positions AS bigint[]))
+    AS asked (branch_id, line_id, position)
+JOIN commissions c ON c.branch_id = asked.branch_id AND c.line_id = asked.line_id AND c.position = asked.position
 JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
 JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
 -- include: explanations.sources
@@ -40,7 +41,7 @@ JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
 JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
 -- include: explanations.sources
 JOIN distributors d ON d.id = c.distributor_id
-LEFT JOIN clawbacks b ON b.branch_id = c.branch_id AND b.commission_id = c.id
+LEFT JOIN clawbacks b ON b.branch_id = c.branch_id AND b.line_id = c.line_id AND b.position = c.position
 LEFT JOIN refunds r ON r.branch_id = b.branch_id AND r.id = b.refund_id
 LEFT JOIN refunds reversed ON reversed.branch_id = r.branch_id AND reversed.id = r.reverses_id
 ORDER BY c.line_id, c.position, b.refund_id

@@ -47,7 +47,7 @@ FROM (
         SELECT b.branch_id, b.line_id, b.distributor_id, b.statement_id, c.position, NULL, NULL, -b.amount, 'clawback',
                r.id, r.refunded_at
         FROM clawbacks b
-        JOIN commissions c ON c.branch_id = b.branch_id AND c.id = b.commission_id
+        JOIN commissions c ON c.branch_id = b.branch_id AND c.line_id = b.line_id AND c.position = b.position
         JOIN refunds r ON r.branch_id = b.branch_id AND r.id = b.refund_id
     ) AS part ON part.distributor_id = s.distributor_id AND part.statement_id = s.id
     JOIN order_lines l ON l.branch_id = part.branch_id AND l.id = part.line_id

@@ -115,14 +115,14 @@ WHERE s.run_id = :run_id
 UPDATE refund_lines r
 SET statement_id = s.id
 FROM (
-    SELECT r.branch_id, r.id, l.brand_id
+    SELECT r.branch_id, r.refund_id, r.line_id, l.brand_id
     FROM due_refunds d
     JOIN refund_lines r ON r.branch_id = d.branch_id AND r.refund_id = d.refund_id
     JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
     WHERE r.supply <> 0
 ) AS d
 JOIN statements s ON s.brand_id = d.brand_id
-WHERE s.run_id = :run_id AND r.branch_id = d.branch_id AND r.id = d.id
+WHERE s.run_id = :run_id AND r.branch_id = d.branch_id AND r.refund_id = d.refund_id AND r.line_id = d.line_id
 
 -- name: settle_refunds
 UPDATE refunds r SET run_id = :run_id FROM due_refunds d WHERE r.branch_id = d.branch_id AND r.id = d.refund_id
@@ -138,7 +138,7 @@ WITH part AS (
     ) WITH ORDINALITY AS asked (statement_id, distributor_id, after_part, after_id, n)
     CROSS JOIN LATERAL (
         (
-            SELECT 0 AS part, 'commission' AS kind, c.id, c.branch_id, c.line_id, c.amount, c.id AS commission_id,
+            SELECT 0 AS part, 'commission' AS kind, c.id, c.branch_id, c.line_id, c.amount, c.position,
                    NULL::bigint AS refund_id
             FROM (
                 SELECT * FROM commissions
@@ -151,7 +151,7 @@ WITH part AS (
         )
         UNION ALL
         (
-            SELECT 1, 'clawback', c.id, c.branch_id, c.line_id, -c.amount, c.commission_id, c.refund_id
+            SELECT 1, 'clawback', c.id, c.branch_id, c.line_id, -c.amount, c.position, c.refund_id
             FROM (
                 SELECT * FROM clawbacks
                 WHERE distributor_id = asked.distributor_id AND statement_id = asked.statement_id
@@ -189,7 +189,7 @@ WITH part AS (
         LIMIT :limit
     ) AS line
 )
-SELECT part.n, part.part, part.kind, part.id, part.branch_id, part.commission_id, o.order_no, l.line_no, o.paid_at,
+SELECT part.n, part.part, part.kind, part.id, part.branch_id, part.line_id, o.order_no, l.line_no, o.paid_at,
        o.completed_at, o.matures_at, refunds.refunded_at, stores.id AS store_id, stores.slug, stores.title,
        stores.region, products.title AS product_title, v.sku, l.quantity, l.paid, part.amount, c.position, rules.scheme, rules.base,
        c.base_amount, c.rate_bps, c.uncapped_amount, CASE part.kind WHEN 'commission' THEN c.outcome END AS outcome
@@ -200,7 +200,7 @@ JOIN stores ON stores.id = o.store_id
 JOIN products ON products.id = l.product_id
 JOIN variants v ON v.id = l.variant_id
 LEFT JOIN refunds ON refunds.branch_id = part.branch_id AND refunds.id = part.refund_id
-LEFT JOIN commissions c ON c.branch_id = part.branch_id AND c.id = part.commission_id
+LEFT JOIN commissions c ON c.branch_id = part.branch_id AND c.line_id = part.line_id AND c.position = part.position
 LEFT JOIN rules ON rules.id = c.rule_id
 ORDER BY part.n, part.part, part.id
 
@@ -214,7 +214,7 @@ FROM (
     UNION ALL
     SELECT b.branch_id, b.line_id, c.position, NULL, NULL, -b.amount, 'clawback', b.refund_id
     FROM clawbacks b
-    JOIN commissions c ON c.branch_id = b.branch_id AND c.id = b.commission_id
+    JOIN commissions c ON c.branch_id = b.branch_id AND c.line_id = b.line_id AND c.position = b.position
     WHERE b.distributor_id = (SELECT distributor_id FROM statements WHERE id = :statement_id)
       AND b.statement_id = :statement_id
     UNION ALL

@@ -53,7 +53,7 @@ SENSE: dict[str, list[Any]] = {
         encode(kind, 1) for kind in ("store", "product", "brand", "distributor", "statement", "settlement-run", "tier")
     ]
     + [encode(kind, 1) for kind in ("ledger-account", "plan", "notice")]
-    + [encode("commission", 1, 1)],
+    + [encode("commission", 1, 1, 0)],
     "Int": [1, 24],
     "Int64": [12_000],
     "Date": ["2026-09-01", "2026-10-01"],

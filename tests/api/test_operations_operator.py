@@ -123,6 +123,26 @@ async def test_a_plan_from_its_document_to_force(own_sample: Api) -> None:
         assert await audit.audit(session) == []
 
 
+@pytest.mark.parametrize("name", ["tiers", "spread"])
+async def test_a_plan_simulated(sample: Api, name: str) -> None:
+    token = await sample.token("operator")
+    document = (CHECKOUT / "seed" / "plans" / f"{name}.yaml").read_text(encoding="utf-8")
+    period = {"document": document, "from": "2026-10-01", "to": "2026-11-01"}
+    await check(sample, "operator/SimulatePlan", token, **period, top=3, statements=4, case=name)
+    await sample.run("operator/SimulatePlan", token, **period, top=100)
+    assert len(sample.statements) == 4
+
+
+async def test_what_cannot_be_simulated(sample: Api) -> None:
+    token = await sample.token("operator")
+    document = (CHECKOUT / "seed" / "plans" / "tiers.yaml").read_text(encoding="utf-8")
+    wrong = document.replace("province:", "county:")
+    month = {"from": "2026-10-01", "to": "2026-11-01"}
+    await check(sample, "operator/SimulatePlan", token, document=wrong, **month, statements=2, case="unknown")
+    quarter = {"from": "2026-08-01", "to": "2026-11-01"}
+    await check(sample, "operator/SimulatePlan", token, document=document, **quarter, statements=1, case="too-long")
+
+
 async def test_joining_being_suspended_and_reinstated(own_sample: Api) -> None:
     token = await own_sample.token("operator")
     applied = await check(

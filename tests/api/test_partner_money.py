@@ -187,7 +187,9 @@ async def test_a_commission_is_told_to_its_beneficiary_alone(api: Api) -> None:
         order = await factories.an_order(session, store, (variant, 1, 4990, 0), placed_at=NOW)
         await orders.pay(session, [(order.branch_id, order.id, NOW)], rail="import")
         rows = await session.execute(
-            select(models.Commission.distributor_id, models.Commission.branch_id, models.Commission.id)
+            select(models.Commission.distributor_id).add_columns(
+                models.Commission.branch_id, models.Commission.line_id, models.Commission.position
+            )
         )
         ids = {distributor_id: encode("commission", *key) for distributor_id, *key in rows}
     query = "query($id: ID!) { partner { commission(id: $id) { id amount { amount } explanation { sentence } } } }"
@@ -196,7 +198,7 @@ async def test_a_commission_is_told_to_its_beneficiary_alone(api: Api) -> None:
         found = (await api.ask(query, token, id=ids[whose.id]))["data"]["partner"]["commission"]
         assert (found["id"], found["amount"]) == (ids[whose.id], {"amount": amount})
         assert len(api.statements) == 2, api.statements
-        for none in (ids[other.id], encode("commission", top.id, 10**9)):
+        for none in (ids[other.id], encode("commission", top.id, 10**9, 0)):
             assert (await api.ask(query, token, id=none))["data"] == {"partner": {"commission": None}}
         for wrong in ("", "1", encode("commission", 1), encode("store", 1, 1)):
             assert await api.code(query, token, id=wrong) == "BAD_ARGUMENT"

@@ -71,7 +71,7 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(api: Api, lev
         "partner/Product": {"id": product, "price": PRICE},
         "partner/Store": {"slug": store.slug},
         "partner/Earnings": PERIOD,
-        "partner/Commission": {"id": encode("commission", share.branch_id, share.id)},
+        "partner/Commission": {"id": encode("commission", share.branch_id, share.line_id, share.position)},
         "partner/Team": PERIOD,
         "partner/Notices": {},
         "partner/Statements": {},

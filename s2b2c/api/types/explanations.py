@@ -15,7 +15,7 @@ from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.network import DistributorName, DistributorState, Tier
 from s2b2c.api.types.notices import Language
 from s2b2c.api.types.stores import Store
-from s2b2c.commissions import Explanation
+from s2b2c.commissions import CommissionKey, Explanation
 from s2b2c.db import AnyRow
 from s2b2c.errors import BadArgument, Refused
 
@@ -61,16 +61,16 @@ class ZeroReason(Enum):
 
 
 def commission_id(row: Any) -> str:
-    return encode("commission", row.branch_id, row.id)
+    return encode("commission", row.branch_id, row.line_id, row.position)
 
 
-def commission_key(text: str) -> tuple[int, int]:
-    """(branch_id, id) behind an id that a client sent. Raises Refused(BadArgument)."""
+def commission_key(text: str) -> CommissionKey:
+    """The key behind an id that a client sent. Raises Refused(BadArgument)."""
     try:
-        branch_id, key = decode("commission", text, length=2)
+        branch_id, line_id, position = decode("commission", text, length=3)
     except ValueError:
         raise Refused(BadArgument(f"{text[:40]!r} is not the id of a commission.")) from None
-    return branch_id, key
+    return branch_id, line_id, position
 
 
 @strawberry.type(description="How a commission came about. What a scheme has no use for is null.")

@@ -94,9 +94,9 @@ class FullStatementLine(StatementLine):
     @strawberry.field(graphql_type=FullCommissionExplanation | None, description="How the commission came about.")
     @staticmethod
     async def explanation(root: strawberry.Parent[Any], info: Info) -> Explanation | None:
-        if root.commission_id is None:
+        if root.position is None:
             return None
-        return await info.context.load.explanations.load((root.branch_id, root.commission_id))
+        return await info.context.load.explanations.load((root.branch_id, root.line_id, root.position))
 
 
 async def _lines(statement: Any, info: Info, first: int, after: str | None) -> Connection[Any]:
