@@ -46,14 +46,15 @@ newest AS MATERIALIZED (
     LEFT JOIN rule r ON r.id = coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id)
     WHERE coalesce(r.depth, 0) > 0
 ), placed AS (
-    SELECT l.branch_id, l.id AS line_id, k AS position, l.upline[place] AS distributor_id, tiers.id AS tier_id,
+    SELECT l.branch_id, l.id AS line_id, k.n - 1 AS position, l.upline[place] AS distributor_id, tiers.id AS tier_id,
            l.upline_states[place] NOT IN ('active', 'watch') AS blocked, l.rule_id, l.scheme, l.base, l.available,
-           l.quantity, l.paid, l.level_bps[k + 1] AS level_bps, l.level_amounts[k + 1] AS level_amount, l.same_tier_bps,
+           l.quantity, l.paid, l.level_bps[k.n] AS level_bps, l.level_amounts[k.n] AS level_amount, l.same_tier_bps,
            CASE l.scheme WHEN 'differential' THEN coalesce(l.tier_bps[tiers.rank], 0) END AS tier_bps,
            CASE l.scheme WHEN 'spread' THEN l.quantity * l.tier_costs[tiers.rank] END AS cost
     FROM ruled l
-    CROSS JOIN LATERAL generate_series(0, least(l.depth, cardinality(coalesce(l.places, l.upline))) - 1) AS k
-    CROSS JOIN LATERAL (SELECT coalesce(l.places[k + 1], k + 1)) AS raw (place)
+    -- Not generate_series: of it the planner expects a thousand rows for each line, and acts accordingly.
+    CROSS JOIN LATERAL unnest((coalesce(l.places, l.upline))[1:l.depth]) WITH ORDINALITY AS k (member, n)
+    CROSS JOIN LATERAL (SELECT coalesce(l.places[k.n], k.n)) AS raw (place)
     JOIN tiers ON tiers.id = l.upline_tiers[place]
 ), climbed AS (
     SELECT *, max(tier_bps) OVER below AS below_bps, min(cost) OVER below AS below_cost
