@@ -37,7 +37,6 @@ seed: .venv/installed ## make seed/sample again
 	@exec $(python) seed/make_sample.py
 
 bench: .venv/installed .venv/real ## measure against the floor of the same run
-	@$(python) -m tests.bench.storefront
 	@exec $(python) -m tests.bench
 
 soak: .venv/installed ## the long tests: thousands of examples, storms of kills

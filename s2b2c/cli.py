@@ -23,7 +23,6 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import DBAPIError
 
 from s2b2c import accounts, audit, cli_plans, embedded, exports, imports, main_job, ranking, settlements, worker
@@ -119,19 +118,6 @@ async def _on(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
         await database.close()
 
 
-@contextmanager
-def _progress() -> Iterator[imports.Progress]:
-    """A bar on stderr for the step at work; nothing when stderr is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("")
-
-        def show(step: str, done: int, total: int) -> None:
-            bar.update(task, description=step, completed=done, total=max(total, 1))
-
-        yield show
-
-
 @app.command("import")
 def import_(
     kind: Kind,
@@ -144,7 +130,7 @@ def import_(
         refused = 0
         for path in files:
             try:
-                with _progress() as progress:
+                with main_job.progress_bar(err) as progress:
                     report = await main_job.import_path(db, kind, path, err, progress, dry_run=dry_run)
             except imports.ImportRefused as error:
                 refused += 1
@@ -166,7 +152,7 @@ def rank(
     """Rank the distributors over a period and freeze the result; the same period again replaces it."""
 
     async def work(db: Database) -> None:
-        with _progress() as progress:
+        with main_job.progress_bar(err) as progress:
             await main_job.roll_up(db, progress)
         async with db.write() as session:
             policy = await ranking.default_policy(session)
@@ -185,7 +171,7 @@ def settle(
     """Put everything that matured and stands in no statement into a new settlement run."""
 
     async def work(db: Database) -> None:
-        with _progress() as progress:
+        with main_job.progress_bar(err) as progress:
             async with db.write() as session:
                 cutoff = until.replace(tzinfo=SHANGHAI)
                 settled = await settlements.settle(
@@ -210,7 +196,7 @@ def export_settlement(
     """Every statement of a settlement run, line by line, with control totals."""
 
     async def work(db: Database) -> None:
-        with _progress() as progress:
+        with main_job.progress_bar(err) as progress:
             await main_job.export(db, run, form, file, out, progress, language=language, encoding=encoding)
 
     _run(work)
@@ -221,7 +207,7 @@ def audit_() -> None:
     """Check every invariant on the live data; exits with 1 and names the rows when one is broken."""
 
     async def work(db: Database) -> None:
-        with _progress() as progress:
+        with main_job.progress_bar(err) as progress:
             async with db.snapshot() as session:
                 breaches = await audit.audit(session, progress=partial(progress, "checking"))
         for breach in breaches:
@@ -331,7 +317,7 @@ def up() -> None:
 
 async def _main_job(url: str, job: main_job.Job) -> None:
     async def work(db: Database) -> None:
-        with _progress() as progress:
+        with main_job.progress_bar(err) as progress:
             await main_job.run(db, job, out, progress)
 
     await _on(url, work)

@@ -2,25 +2,33 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from s2b2c.commissions import plans
+from s2b2c import main_job
+from s2b2c.api.periods import check_period
+from s2b2c.commissions import plans, simulation
 from s2b2c.commissions.documents import write
 from s2b2c.commissions.rationale import rationale
 from s2b2c.config import SHANGHAI, settings
 from s2b2c.db import Database
 from s2b2c.errors import InvalidPlan, PlanProblem, Refused
+from s2b2c.money import format_yuan
 from s2b2c.notices import Language
 
 T = TypeVar("T")
+DAY = ["%Y-%m-%d"]
 
 out = Console()
 err = Console(stderr=True)
-app = typer.Typer(no_args_is_help=True, help="Check, activate, compare and explain commission plans (分佣方案).")
+app = typer.Typer(
+    no_args_is_help=True, help="Check, activate, compare, explain and simulate commission plans (分佣方案)."
+)
 
 
 def _run(context: typer.Context, work: Callable[[Database], Awaitable[T]], file: Path | None = None) -> T:
@@ -159,3 +167,70 @@ def rationale_(
     else:
         file.write_text(text, encoding="utf-8")
         _say(str(file))
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(help="FILE, CODE or CODE@VERSION.")],
+    start: Annotated[datetime, typer.Option("--from", formats=DAY, help="First day.")],
+    end: Annotated[datetime, typer.Option("--to", formats=DAY, help="Day after the last.")],
+    top: Annotated[int, typer.Option(min=0, help="How many winners and losers to name.")] = 10,
+) -> None:
+    """What a plan would have paid for the orders paid in a period, beside what was earned; nothing is written."""
+    document = Path(plan)
+    is_file = document.is_file()
+    since, until = start.date(), end.date()
+    check_period(since, until)
+
+    async def work(db: Database) -> simulation.Simulation:
+        with main_job.progress_bar(err) as progress:
+            async with db.snapshot() as session:
+                if is_file:
+                    resolved = await plans.check(session, _read(document))
+                    rules, margin_floor_bps = resolved.rules, resolved.document.margin_floor_bps
+                else:
+                    stored = (await plans.named(session, plan)).plan
+                    rules, margin_floor_bps = await simulation.rules_of(session, stored.id), stored.margin_floor_bps
+                return await simulation.simulate(
+                    session,
+                    rules,
+                    margin_floor_bps,
+                    start=since,
+                    end=until,
+                    top=top,
+                    progress=partial(progress, "simulating"),
+                )
+
+    name = document.name if is_file else plan
+    _show(f"Simulation 模拟 {escape(name)} {since} – {until}", _run(context, work, document))
+
+
+_MONEY = ("actual\n实际", "simulated\n模拟", "difference\n差额")
+
+
+def _show(title: str, simulated: simulation.Simulation) -> None:
+    _say(
+        f"{simulated.orders:,} orders, {simulated.lines:,} lines: paid {format_yuan(simulated.paid)}, "
+        f"refunded {format_yuan(simulated.refunded)}, supply {format_yuan(simulated.supply)}"
+    )
+    table = main_job.empty_table(title, ("",), ("distributors\n分销商", *_MONEY))
+    everybody = simulated.gaining + simulated.losing + simulated.unchanged
+    table.add_row("commission 佣金", f"{everybody:,}", *_money(simulated.commission))
+    table.add_row("platform 平台", "", *_money(simulated.platform))
+    table.add_section()
+    for it in simulated.tiers:
+        table.add_row(escape(it.tier.name), f"{it.distributors:,}", *_money(it.commission))
+    out.print(table)
+    table = main_job.empty_table("", ("code\n编码", "name\n名称", "tier\n层级"), _MONEY)
+    for changed in (simulated.winners, simulated.losers):
+        for one in changed:
+            table.add_row(*map(escape, (one.code, one.name, one.tier.name)), *_money(one.commission))
+        table.add_section()
+    if simulated.winners or simulated.losers:
+        out.print(table)
+    _say(f"{simulated.gaining:,} gain, {simulated.losing:,} lose, {simulated.unchanged:,} earn the same.")
+
+
+def _money(outcome: simulation.Outcome) -> tuple[str, str, str]:
+    return format_yuan(outcome.actual), format_yuan(outcome.simulated), format_yuan(outcome.difference)

@@ -1,6 +1,7 @@
 """The main job from a folder of canonical CSV files to ranking, settlement and its export, told in tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -9,6 +10,8 @@ from typing import get_args
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 from sqlalchemy import func, select
 
@@ -33,6 +36,19 @@ class Job:
     end: date
     exports: Path
     formats: tuple[Format, ...] = get_args(Format)
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Progress]:
+    """A bar for the step at work; nothing where the console is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("")
+
+        def show(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=max(total, 1))
+
+        yield show
 
 
 async def run(db: Database, job: Job, console: Console, progress: Progress) -> None:
@@ -145,7 +161,7 @@ def show_ranking(
     tail: Sequence[ranking.Standing],
 ) -> None:
     texts = ("code\n编码", "name\n名称", "tier\n层级", "region\n区域")
-    table = _table(
+    table = empty_table(
         f"Ranking 排名 {start} – {end}", texts, ("output\n产值", "orders\n订单", "score\n得分", "rank\n名次")
     )
     table.add_column("tail\n末位")
@@ -166,14 +182,14 @@ async def show_settlement(db: Database, run_id: int, console: Console) -> None:
         chosen = [*distributors, *brands][0]
         lines = await settlements.statement_lines(session, chosen.id, limit=SHOWN)
     texts = ("statement\n结算单", "payee\n收款方", "code\n编码", "name\n名称")
-    table = _table(f"Settlement 结算 {run_id}", texts, ("lines\n明细", "net\n应结"))
+    table = empty_table(f"Settlement 结算 {run_id}", texts, ("lines\n明细", "net\n应结"))
     for row in (*distributors, *brands):
         net = format_yuan(row.gross - row.clawbacks)
         table.add_row(str(row.id), row.payee, row.code, row.name, f"{row.lines:,}", net)
     console.print(table)
     title = f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.gross - chosen.clawbacks)}"
     numbers = ("position\n级次", "base\n基数", "rate bps\n比例", "amount\n金额")
-    table = _table(title, ("order\n订单", "product\n商品"), numbers)
+    table = empty_table(title, ("order\n订单", "product\n商品"), numbers)
     table.add_column("outcome\n结果")
     for line in lines:
         base = "" if line.base_amount is None else format_yuan(line.base_amount)
@@ -183,7 +199,7 @@ async def show_settlement(db: Database, run_id: int, console: Console) -> None:
     console.print(table)
 
 
-def _table(title: str, texts: Iterable[str], numbers: Iterable[str]) -> Table:
+def empty_table(title: str, texts: Iterable[str], numbers: Iterable[str]) -> Table:
     """A table that shows every digit on a terminal of 80 columns; only names are folded."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in texts:

@@ -9,6 +9,7 @@ from s2b2c.api.access import OperatorDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.jobs import HeldJobs
+from s2b2c.api.periods import From, To, check_period
 from s2b2c.api.types.errors import (
     AlreadyTaken,
     BadArgument,
@@ -29,8 +30,14 @@ from s2b2c.api.types.network import (
     TierInUse,
 )
 from s2b2c.api.types.plans import CheckedPlan, Plan, PlanCheck, PlanDetail
-from s2b2c.commissions import plans
+from s2b2c.api.types.simulation import SimulatePlanResult
+from s2b2c.commissions import plans, simulation
 from s2b2c.errors import Refused
+
+SIMULATED_DAYS = 31
+SIMULATED_ORDERS = 100_000
+SIMULATED_TOP = 100
+"""The most of each in one request; the command line has no limits."""
 
 
 @strawberry.type(description="What the operator sees.")
@@ -139,6 +146,36 @@ class OperatorQuery(HeldJobs):
             if isinstance(error.refusal, errors.InvalidPlan):
                 return CheckedPlan(error.refusal.problems, None)
             raise
+
+    @strawberry.field(
+        graphql_type=SimulatePlanResult,
+        description="What a plan document, in YAML or JSON, would have paid for the orders paid from the day `from` up "
+        "to, not with, the day `to`, beside what was earned on them; nothing is written. At most 31 days and 100,000 "
+        "orders: `s2b2c plan simulate` takes any period. `top` bounds winners and losers.",
+    )
+    @staticmethod
+    async def simulate_plan(info: Info, document: str, start: From, end: To, top: int = 10) -> simulation.Simulation:
+        check_period(start, end)
+        if (end - start).days > SIMULATED_DAYS:
+            raise Refused(
+                errors.BadArgument(
+                    f"From {start} to {end} are more than {SIMULATED_DAYS} days: ask for fewer, or use the command "
+                    "line, `s2b2c plan simulate`."
+                )
+            )
+        if not 1 <= top <= SIMULATED_TOP:
+            raise Refused(errors.BadArgument(f"top is {top}, but must be 1 to {SIMULATED_TOP}."))
+        async with info.context.db.snapshot() as session:
+            plan = await plans.check(session, document)
+            return await simulation.simulate(
+                session,
+                plan.rules,
+                plan.document.margin_floor_bps,
+                start=start,
+                end=end,
+                top=top,
+                most_orders=SIMULATED_ORDERS,
+            )
 
 
 @strawberry.input(description="Somebody who wants to join.")

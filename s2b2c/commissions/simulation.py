@@ -8,15 +8,22 @@ from datetime import date, datetime, time, timedelta
 from heapq import nsmallest
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import and_, select
+from sqlalchemy import BigInteger, DateTime, and_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.config import SHANGHAI
 from s2b2c.errors import BadArgument, Refused
-from s2b2c.models import Distributor, Tier
+from s2b2c.models import Distributor, Rule, Tier
 from s2b2c.sql import statements
 
 ORDERS_AT_ONCE = 5_000
+
+# Written into the statement: a plan for any span knows nothing of how much there is in this one.
+_SPAN_OF = (
+    bindparam("start", type_=DateTime(timezone=True), literal_execute=True),
+    bindparam("end", type_=DateTime(timezone=True), literal_execute=True),
+    bindparam("orders", type_=BigInteger, literal_execute=True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ async def simulate(
 
     Raises Refused(BadArgument) for a period with more than `most_orders`.
     """
+    assert start < end, "a period has days"
     totals: dict[str, int] = defaultdict(int)
     shares: dict[tuple[int, int], Outcome] = defaultdict(Outcome)
     days = (end - start).days
@@ -111,8 +119,9 @@ async def simulate(
         "margin_floor_bps": margin_floor_bps,
         "rules": json.dumps(rules, ensure_ascii=False),
     }
+    statement = statements("simulation")["span"].bindparams(*_SPAN_OF)
     while since < until:
-        span = (await session.execute(statements("simulation")["span"], {**parameters, "start": since})).one()
+        span = (await session.execute(statement, {**parameters, "start": since})).one()
         if most_orders is not None and span.orders > most_orders:
             raise Refused(
                 BadArgument(
@@ -130,6 +139,12 @@ async def simulate(
         if progress is not None:
             progress((since.astimezone(SHANGHAI).date() - start).days, days)
     return await _told(session, totals, shares, top)
+
+
+async def rules_of(session: AsyncSession, plan_id: int) -> list[dict[str, Any]]:
+    """The rules of a stored plan, as `simulate` takes them."""
+    rules = await session.execute(select(Rule.__table__).where(Rule.plan_id == plan_id))
+    return [{**rule, "plan_id": 0} for rule in rules.mappings()]
 
 
 async def _told(

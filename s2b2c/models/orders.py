@@ -167,9 +167,7 @@ class Refund(Base):
         CheckConstraint("(reference IS NULL) = (reverses_id IS NOT NULL)", name="reference"),
         Index(None, "branch_id", "order_id"),
         Index("ix_refunds_waiting", "branch_id", "order_id", postgresql_where=text("state = 'waiting'")),
-        Index(
-            "ix_refunds_unsettled", "branch_id", "id", postgresql_where=text("run_id IS NULL AND state = 'applied'")
-        ),
+        Index("ix_refunds_unsettled", "branch_id", "id", postgresql_where=text("run_id IS NULL AND state = 'applied'")),
         Index(
             "ix_refunds_not_rolled_up",
             "branch_id",

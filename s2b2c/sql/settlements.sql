@@ -3,18 +3,26 @@ CREATE TEMPORARY TABLE IF NOT EXISTS due (branch_id bigint, order_id bigint, bat
 
 -- name: find_due
 -- An order is settled as a whole, so one with an open line is one with open commissions (`audit` proves it). Only a
--- completed order has a time of maturity. Batches follow the ids across branches, as the rows lie on disk.
+-- completed order has a time of maturity. Batches follow the ids across branches, as the rows lie on disk. The orders are
+-- locked as every step of an order locks them: a refund that came between would take the lines in another order.
 INSERT INTO due (branch_id, order_id, batch)
 SELECT branch_id, id, (row_number() OVER (ORDER BY id, branch_id) - 1) / :batch_size
-FROM orders o
-WHERE o.matures_at < :cutoff
-  AND EXISTS (SELECT FROM order_lines l WHERE l.branch_id = o.branch_id AND l.order_id = o.id AND l.statement_id IS NULL)
+FROM (
+    SELECT o.branch_id, o.id
+    FROM orders o
+    WHERE o.matures_at < :cutoff AND EXISTS (
+        SELECT FROM order_lines l WHERE l.branch_id = o.branch_id AND l.order_id = o.id AND l.statement_id IS NULL
+    )
+    ORDER BY o.branch_id, o.id
+    FOR NO KEY UPDATE OF o
+) AS locked
 
 -- name: open_due_refunds
 CREATE TEMPORARY TABLE IF NOT EXISTS due_refunds (branch_id bigint, refund_id bigint) ON COMMIT DROP
 
 -- name: find_due_refunds
--- What a refund takes back matures at the later of its order's maturity and the refund, and is settled as a whole.
+-- What a refund takes back matures at the later of its order's maturity and the refund, and is settled as a whole. Locked
+-- in the order of the daily totals, which mark refunds too.
 INSERT INTO due_refunds (branch_id, refund_id)
 SELECT r.branch_id, r.id
 FROM refunds r
@@ -22,6 +30,8 @@ JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
 WHERE r.run_id IS NULL AND r.state = 'applied' AND r.refunded_at < :cutoff AND o.matures_at < :cutoff
   AND (EXISTS (SELECT FROM clawbacks c WHERE c.branch_id = r.branch_id AND c.refund_id = r.id)
        OR EXISTS (SELECT FROM refund_lines l WHERE l.branch_id = r.branch_id AND l.refund_id = r.id AND l.supply <> 0))
+ORDER BY r.branch_id, r.id
+FOR NO KEY UPDATE OF r
 
 -- name: open_distributor_statements
 WITH part AS (

@@ -1,158 +1,147 @@
-"""Accrual against brute force: any plan, any chain, any line; every row, and the totals of the line."""
+"""Commissions, clawbacks and the ledger against the oracle, to the fen: any network, plans, orders and refunds."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterator
 
-from hypothesis import given
-from hypothesis import strategies as st
-from sqlalchemy import select
+import pytest
+from hypothesis import given, settings
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import models, orders
+from s2b2c import orders
 from s2b2c.db import Database
-from tests import factories
+from tests.properties.order_oracle import Event, Order, Rows, balances
+from tests.properties.worlds import ANEW, COMPLETED_AFTER, PAID_AFTER, SOAK, World, worlds
+from tests.properties.written import differences, read, refund_of, write, write_orders
 
-PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
-
-
-class Rule(NamedTuple):
-    scope: str
-    base: str
-    level_bps: list[int]
-
-
-class Line(NamedTuple):
-    product: int
-    quantity: int
-    unit_price: int
-    discount: int
+PARTS, CASES = (range(10), 20_000) if SOAK else (range(2), 1_000)
+"""A case is an order with its lines, its chain, the rules of its plan and all its refunds: so many in each part."""
+ORDERS = 45
+"""In one world, at most."""
 
 
-class Case(NamedTuple):
-    states: list[str]
-    """Of the seller and those above it."""
-    supply_prices: list[int]
-    """Of two products: the first is of brand and category one, the second of two."""
-    rules: list[Rule]
-    floor_bps: int
-    lines: list[Line]
+class Cases:
+    """What was in the worlds of one part; the same case is counted once."""
+
+    def __init__(self) -> None:
+        self.known: set[int] = set()
+        self.counted: Counter[str] = Counter()
+
+    def add(self, world: World) -> None:
+        for order in world.orders:
+            self.known.add(hash(repr((order.lines, order.upline, order.plan, order.events))))
+        self.counted.update(features(world))
 
 
-def _trimmed(rates: list[int]) -> list[int]:
-    return _trimmed(rates[:-1]) if rates and rates[-1] == 0 else rates
+@pytest.fixture
+def cases() -> Iterator[Cases]:
+    """There must have been enough of them, and enough of everything."""
+    cases = Cases()
+    yield cases
+    assert len(cases.known) >= CASES
+    for what in ("levels", "fixed", "differential", "spread", "earned", "capped", "blocked", "compressed"):
+        assert cases.counted[what] >= CASES // 40, what
+    for what in ("refunded before payment", "refunded before completion", "refunded after it", "reversed"):
+        assert cases.counted[what] >= CASES // 40, what
 
 
-rates = st.lists(st.integers(0, 3000) | st.just(0), max_size=3).map(_trimmed)
-rules = st.builds(
-    Rule,
-    st.sampled_from(["variant", "product", "category", "brand", "all"]),
-    st.sampled_from(["paid", "margin"]),
-    rates,
-)
-money = st.integers(0, 300) | st.integers(0, 10**7) | st.integers(0, 10**12)
-
-
-@st.composite
-def lines(draw: st.DrawFn) -> Line:
-    quantity, unit_price = draw(st.integers(1, 9) | st.just(10**6)), draw(money)
-    gross = quantity * unit_price
-    return Line(draw(st.integers(0, 1)), quantity, unit_price, draw(st.integers(0, gross) | st.just(0)))
-
-
-cases = st.builds(
-    Case,
-    states=st.lists(st.sampled_from(["active", "active", "watch", "suspended", "eliminated"]), min_size=1, max_size=4),
-    supply_prices=st.lists(money, min_size=2, max_size=2),
-    rules=st.lists(rules, max_size=6),
-    floor_bps=st.integers(0, 10000) | st.sampled_from([0, 10000]),
-    lines=st.lists(lines(), min_size=1, max_size=4),
-)
-
-Share = tuple[int, int, int, str]
-"""(position, uncapped amount, amount, outcome)"""
-
-
-def by_hand(case: Case, line: Line) -> list[Share]:
-    """The shares of a line, one after the other, as the domain tells them. Every rule but "all" is for product 0."""
-    paid = line.quantity * line.unit_price - line.discount
-    supply = line.quantity * case.supply_prices[line.product]
-    fitting = [rule for rule in case.rules if rule.scope == "all" or line.product == 0]
-    order = ["all", "brand", "category", "product", "variant"]
-    ranked = sorted(enumerate(fitting), key=lambda numbered: (order.index(numbered[1].scope), numbered[0]))
-    if not ranked:
-        return []
-    rule = ranked[-1][1]
-    base = paid if rule.base == "paid" else max(0, paid - supply)
-    chain = list(zip(rule.level_bps, case.states, strict=False))
-    full = [base * rate // 10000 for rate, _ in chain]
-    blocked = [state not in {"active", "watch"} for _, state in chain]
-    total = sum(amount for amount, gone in zip(full, blocked, strict=True) if not gone)
-    available = max(0, paid - supply - -(-paid * case.floor_bps // 10000))
-    shares: list[Share] = []
-    for position, (amount, gone) in enumerate(zip(full, blocked, strict=True)):
-        if gone:
-            shares.append((position, amount, 0, "blocked"))
-        elif amount == 0:
-            shares.append((position, 0, 0, "zero"))
-        elif total > available:
-            shares.append((position, amount, amount * available // total, "capped"))
-        else:
-            shares.append((position, amount, amount, "earned"))
-    return shares
-
-
-async def a_world(session: AsyncSession, case: Case) -> tuple[models.Distributor, list[models.Variant]]:
-    """The seller with its upline, and the two variants, under the plan of the case."""
-    seller = await factories.a_distributor(session, state=case.states[-1])
-    for state in reversed(case.states[:-1]):
-        seller = await factories.a_distributor(session, parent=seller, state=state)
-    variants = [
-        await factories.a_variant(
-            session, supply_price=supply, price=max(supply, 1), tier_costs=(supply,), category=f"类{number}"
-        )
-        for number, supply in enumerate(case.supply_prices)
-    ]
-    first = variants[0]
-    scopes: dict[str, dict[str, object]] = {
-        "variant": {"variant_id": first.id},
-        "product": {"product_id": first.product_id},
-        "category": {"category": "类0"},
-        "brand": {"brand_id": first.brand_id},
-        "all": {},
-    }
-    written = [{**scopes[rule.scope], "base": rule.base, "level_bps": rule.level_bps} for rule in case.rules]
-    await factories.a_plan(session, *written, margin_floor_bps=case.floor_bps)
-    return seller, variants
-
-
-async def _write(session: AsyncSession, case: Case) -> models.Order:
-    seller, variants = await a_world(session, case)
-    placed = [(variants[line.product], line.quantity, line.unit_price, line.discount) for line in case.lines]
-    return await factories.an_order(session, await factories.a_store(session, seller), *placed)
-
-
-async def _read(session: AsyncSession, line: models.OrderLine) -> Sequence[Share]:
-    found = await session.scalars(
-        select(models.Commission).where(models.Commission.line_id == line.id).order_by(models.Commission.position)
-    )
-    return [(row.position, row.uncapped_amount, row.amount, row.outcome) for row in found]
-
-
-@given(case=cases)
-async def test_equals_counting(shared_db: Database, case: Case) -> None:
+@pytest.mark.parametrize("part", PARTS)
+@settings(max_examples=CASES // 40 + 10, backend=ANEW)
+@given(world=worlds(most_orders=ORDERS))
+async def test_equals_the_oracle(shared_db: Database, cases: Cases, part: int, world: World) -> None:
+    expected = {key: value for order in world.orders for key, value in order.rows().items()}
     async with shared_db.write() as session:
-        order = await _write(session, case)
-        await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
-        stored = await session.scalars(
-            select(models.OrderLine)
-            .where(models.OrderLine.order_id == order.id)
-            .order_by(models.OrderLine.line_no)
-            .execution_options(populate_existing=True)
-        )
-        for line, row in zip(case.lines, stored, strict=True):
-            expected = by_hand(case, line)
-            assert await _read(session, row) == expected
-            assert row.commission == sum(amount for _, _, amount, _ in expected)
-            assert row.supply + row.commission + row.platform == row.paid
+        await lived(session, world)
+        found = await read(session)
         await session.rollback()
+    assert differences(expected, found) == {}
+    money_adds_up(found)
+    cases.add(world)
+
+
+async def lived(session: AsyncSession, world: World) -> None:
+    """All that happens to the orders of a world, each step for all of them at once; the last steps happen twice."""
+    await write(session, world)
+    await write_orders(session, world.orders)
+    paid = [(order.branch, order.id, order.paid_at) for order in world.orders if order.paid_at]
+    completed = [(order.branch, order.id, order.completed_at) for order in world.orders if order.completed_at]
+    for number, happening in enumerate(world.rounds):
+        if number == PAID_AFTER:
+            assert await orders.pay(session, paid, rail="import") == len(paid)
+        if number == COMPLETED_AFTER:
+            assert await orders.complete(session, completed, hold_days=7) == len(completed)
+        assert await _happens(session, happening) == len(happening)
+    assert await orders.pay(session, paid, rail="import") == 0
+    assert await orders.complete(session, completed, hold_days=7) == 0
+    assert await _happens(session, world.rounds[-1]) == 0
+
+
+async def _happens(session: AsyncSession, happening: list[tuple[Order, Event]]) -> int:
+    refunds = [refund_of(order, event) for order, event in happening if event.asked]
+    reversals = [(event.reference.removeprefix("-"), event.at) for _, event in happening if not event.asked]
+    new = await orders.refund(session, refunds) if refunds else 0
+    return new + (await orders.reverse_refunds(session, reversals) if reversals else 0)
+
+
+def money_adds_up(found: Rows) -> None:
+    """By the numbers of the database alone: no fen is lost, and of a share is taken share * refunded // paid."""
+    taken: Counter[tuple[int, int, int]] = Counter()
+    for key, value in found.items():
+        if key[0] == "clawback":
+            _, branch, line, _, position = key
+            taken[branch, line, position] += value[0]
+        elif key[0] == "line":
+            paid, refunded, supply, commission, platform = value
+            assert supply + commission + platform == paid - refunded
+    for key, value in found.items():
+        if key[0] == "commission":
+            _, branch, line, position = key
+            paid, refunded, *_ = found["line", branch, line]
+            *_, share, _ = value
+            assert taken[branch, line, position] == (share * refunded // paid if paid else 0)
+
+
+def features(world: World) -> Iterator[str]:
+    """What each case of a world is counted as."""
+    for order in world.orders:
+        shares = [share for state in order.states for share in state.shares]
+        yield from {share.outcome for share in shares}
+        for number in {share.rule for share in shares}:
+            assert order.plan is not None
+            yield order.plan.rules[number].scheme
+            if order.plan.rules[number].compress and any(blocked(member.state) for member in order.upline[1:]):
+                yield "compressed"
+    for number, happening in enumerate(world.rounds):
+        before = "payment" if number < PAID_AFTER else "completion" if number < COMPLETED_AFTER else None
+        for order, event in happening:
+            if order.completed_at is not None:
+                refunded = f"refunded before {before}" if before else "refunded after it"
+                yield refunded if event.asked else "reversed"
+
+
+def blocked(state: str) -> bool:
+    return state not in {"active", "watch"}
+
+
+@settings(backend=ANEW)
+@given(world=worlds(most_orders=8, twins=True))
+async def test_the_order_of_arrival_makes_no_difference(shared_db: Database, world: World) -> None:
+    """Twins get the same refunds, before and after their payment and completion, in two orders: they end alike."""
+    async with shared_db.write() as session:
+        await lived(session, world)
+        found = await read(session)
+        await session.rollback()
+    for one, other in zip(world.orders[::2], world.orders[1::2], strict=True):
+        assert end_of(one, found) == end_of(other, found)
+
+
+def end_of(order: Order, found: Rows) -> object:
+    """What there is in the end of an order: its lines, what was taken of each share, and the ledger."""
+    lines = [found["line", order.branch, line_id] for line_id in order.line_ids]
+    taken: Counter[tuple[int, int]] = Counter()
+    transfers: Rows = {}
+    for key, value in found.items():
+        if key[0] == "clawback" and key[1] == order.branch and key[2] in order.line_ids:
+            taken[order.line_ids.index(key[2]), key[4]] += value[0]
+        elif key[0] == "transfer" and key[1] == order.branch and key[2] in {f"order {order.id}", *order.events}:
+            transfers[key] = value
+    return lines, taken, balances(transfers)

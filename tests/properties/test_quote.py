@@ -1,41 +1,53 @@
-"""What a distributor is told it would earn is what it then earns, for every plan, chain and price."""
+"""What a distributor is told it would earn is what it then earns, for every network, plan and price."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
 
-from s2b2c import commissions, models, orders
+from s2b2c import commissions, orders
 from s2b2c.db import Database
-from tests import factories
-from tests.properties.test_commissions import PAID_AT, Case, a_world, cases
+from tests.properties.worlds import ANEW, DAY, PRODUCTS, START, VARIANTS, World, pay, place, worlds
+from tests.properties.written import differences, read, write, write_orders, write_prices
 
 
-@given(case=cases, places=st.lists(st.integers(0, 10_000), min_size=2, max_size=2))
+@settings(backend=ANEW)
+@given(world=worlds(most_orders=0), day=st.integers(0, 3), share=st.integers(0, 10_000))
 async def test_what_i_earn_is_the_commission_of_an_order_then_paid(
-    shared_db: Database, case: Case, places: list[int]
+    shared_db: Database, world: World, day: int, share: int
 ) -> None:
+    """Everybody asks for every product, at the suggested price and at one inside the band, and then sells it so."""
+    now = START + day * DAY
+    variants = {variant.id: variant for variant in world.variants}
+    told: dict[tuple[int, int], int] = {}
     async with shared_db.write() as session:
-        seller, variants = await a_world(session, case)
-        products = [variant.product_id for variant in variants]
-        suggested = await commissions.quote(session, seller.id, [(product, None) for product in products], PAID_AT)
-        asked: list[tuple[int, int | None]] = []
-        for product, place in zip(products, places, strict=True):
-            (offer,) = suggested[product, None]
-            assert offer.price == offer.suggested_price
-            asked.append((product, offer.lowest_price + (offer.highest_price - offer.lowest_price) * place // 10_000))
-        quoted = await commissions.quote(session, seller.id, asked, PAID_AT)
-        told = {key: offer for prices in (suggested, quoted) for key, (offer,) in prices.items()}
-        assert len(told) == 4
-        store = await factories.a_store(session, seller)
-        for (product, _), offer in told.items():
-            variant = variants[products.index(product)]
-            assert offer.id == variant.id
-            order = await factories.an_order(session, store, (variant, 1, offer.price, 0))
-            await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
-            earned = await session.scalar(
-                select(func.coalesce(func.sum(models.Commission.amount), 0))
-                .join(models.OrderLine, models.OrderLine.id == models.Commission.line_id)
-                .where(models.OrderLine.order_id == order.id, models.Commission.distributor_id == seller.id)
-            )
-            assert offer.earning == earned
+        await write(session, world)
+        await write_prices(session, world)
+        for seller in world.distributors:
+            bands = {product: band for product in PRODUCTS if (band := band_of(world, seller, product))}
+            asked: list[tuple[int, int | None]] = [(product, None) for product in PRODUCTS]
+            asked += [(product, low + (high - low) * share // 10_000) for product, (low, high) in bands.items()]
+            offers = await commissions.quote(session, seller, asked, now)
+            assert offers.keys() == {(product, price) for product, price in asked if product in bands}
+            for (product, price), offered in offers.items():
+                assert [offer.id for offer in offered] == [key for key, of in VARIANTS.items() if of == product]
+                assert price is None or {offer.price for offer in offered} == {price}
+                order = place(world, seller, [world.line(variants[it.id], 1, it.price, 0) for it in offered])
+                pay(world, order, now)
+                told |= {(order.branch, key): it.earning for key, it in zip(order.line_ids, offered, strict=True)}
+        await write_orders(session, world.orders)
+        await orders.pay(session, [(order.branch, order.id, now) for order in world.orders], rail="import")
+        found = await read(session)
         await session.rollback()
+    assert differences({key: row for order in world.orders for key, row in order.rows().items()}, found) == {}
+    for line, earning in told.items():
+        *_, earned, _ = found.get(("commission", *line, 0), (0, ""))
+        assert earning == earned
+
+
+def band_of(world: World, seller: int, product: int) -> tuple[int, int] | None:
+    """The lowest and the highest price at which the seller can sell all variants of a product."""
+    rank = world.distributors[seller].rank
+    variants = [variant for variant in world.variants if VARIANTS[variant.id] == product]
+    costs = [cost for variant in variants if (cost := variant.costs[rank - 1]) is not None]
+    lowest = max([*costs, *(variant.band[0] for variant in variants)])
+    highest = min(variant.band[2] for variant in variants)
+    return (lowest, highest) if len(costs) == len(variants) and lowest <= highest else None
