@@ -1,15 +1,20 @@
 """What the benchmarks share: a fresh database, the real year as import files, and seconds told step by step."""
 
+import argparse
+import asyncio
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any, TypeAlias
 
+import asyncpg
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy import make_url
 
 from s2b2c import embedded, imports
 from s2b2c.config import CHECKOUT, settings, state_dir
@@ -20,6 +25,12 @@ ADAPTER = CHECKOUT / "seed" / "complete_journey.py"
 SAMPLE = CHECKOUT / "seed" / "sample"
 _TOLD_FROM_S = 1.0
 
+Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+"""A bare connection as whoever owns the tables."""
+
+Bench = Callable[[str, bool], Coroutine[Any, Any, list[str]]]
+"""Measures on the server of a URL, on little data if so told, and prints tables; answers which limits were broken."""
+
 
 @contextmanager
 def server() -> Iterator[str]:
@@ -28,6 +39,26 @@ def server() -> Iterator[str]:
     with nullcontext(given) if given else embedded.server(state_dir() / "pg") as url:
         assert url is not None
         yield url
+
+
+def run_alone(bench: Bench, told: str | None) -> None:
+    """The command line of one benchmark; exits non-zero when a limit was broken."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sample", action="store_true", help="on little data, and without limits")
+    sample = parser.parse_args().sample
+    with server() as url:
+        broken = asyncio.run(bench(url, sample))
+    if broken and not sample:
+        sys.exit("\n".join(broken))
+
+
+@asynccontextmanager
+async def owner_of(url: str) -> AsyncIterator[Owner]:
+    owner = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    try:
+        yield owner
+    finally:
+        await owner.close()
 
 
 async def fresh_database(server_url: str, name: str) -> str:

@@ -27,7 +27,7 @@ from s2b2c.app import create_app
 from s2b2c.config import resource
 from s2b2c.db import Database, migrate
 from s2b2c.imports.kinds import KINDS
-from tests.bench.server import SAMPLE, fresh_database, server, timed, told_progress
+from tests.bench.server import SAMPLE, fresh_database, run_alone, timed, told_progress
 from tests.databases import drop_database
 
 DATABASE = "s2b2c_bench_storefront"
@@ -199,24 +199,24 @@ async def _prepare(url: str) -> None:
     await db.close()
 
 
-def bench(server_url: str) -> dict[str, list[float]]:
-    """Requests a second of each round."""
-    url = asyncio.run(fresh_database(server_url, DATABASE))
-    asyncio.run(_prepare(url))
+async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  all benchmarks are called alike
+    url = await fresh_database(server_url, DATABASE)
+    await _prepare(url)
     rates: dict[str, list[float]] = {"app": [], "floor": []}
     with serving("app", url) as app, serving("floor", url) as floor:
         ports = {"app": app, "floor": floor}
-        answers = {what: json.loads(asyncio.run(_load(port, 1.0))[1]) for what, port in ports.items()}  # and warm
+        answers = {what: json.loads((await _load(port, 1.0))[1]) for what, port in ports.items()}  # and warm
         if answers["app"] != answers["floor"]:
             raise SystemExit("the floor answers something else than the app")
         for _ in range(ROUNDS):
             for what, port in ports.items():
-                rates[what].append(asyncio.run(_load(port, SECONDS))[0])
-    asyncio.run(drop_database(server_url, DATABASE))
-    return rates
+                rates[what].append((await _load(port, SECONDS / 5 if sample else SECONDS))[0])
+    await drop_database(server_url, DATABASE)
+    _show(rates)
+    return []
 
 
-def show(rates: dict[str, list[float]]) -> None:
+def _show(rates: dict[str, list[float]]) -> None:
     table = Table(title=f"A storefront page of {FIRST}, {CONNECTIONS} connections, requests a second")
     table.add_column("")
     for number in range(1, ROUNDS + 1):
@@ -234,8 +234,7 @@ def main() -> None:
     if len(sys.argv) == 4:
         serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))
         return
-    with server() as url:
-        show(bench(url))
+    run_alone(bench, __doc__)
 
 
 if __name__ == "__main__":
