@@ -111,7 +111,7 @@ async def test_killed_halfway_and_run_again_is_one_clean_run(database_url: str, 
     for kind in KINDS:
         path = str(SAMPLE / f"{kind}.csv")
         if kind == "orders":
-            for statement in ("INSERT INTO order_lines", "One row for each position", "The split of each order"):
+            for statement in ("INSERT INTO order_lines", "One row for each position", "The split of what was paid"):
                 await kill_during(database_url, statement, "import", kind, path)
         for url in (database_url, other_database_url):
             cli(url, "import", kind, path)

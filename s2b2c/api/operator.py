@@ -35,7 +35,7 @@ from s2b2c.commissions import plans, simulation
 from s2b2c.errors import Refused
 
 SIMULATED_DAYS = 31
-SIMULATED_ORDERS = 100_000
+SIMULATED_ORDERS = 20_000
 SIMULATED_TOP = 100
 """The most of each in one request; the command line has no limits."""
 
@@ -150,7 +150,7 @@ class OperatorQuery(HeldJobs):
     @strawberry.field(
         graphql_type=SimulatePlanResult,
         description="What a plan document, in YAML or JSON, would have paid for the orders paid from the day `from` up "
-        "to, not with, the day `to`, beside what was earned on them; nothing is written. At most 31 days and 100,000 "
+        "to, not with, the day `to`, beside what was earned on them; nothing is written. At most 31 days and 20,000 "
         "orders: `s2b2c plan simulate` takes any period. `top` bounds winners and losers.",
     )
     @staticmethod

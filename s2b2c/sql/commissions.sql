@@ -21,7 +21,8 @@ rule AS (
 -- name: shares
 -- The engine. From each `line` (what was sold, or might be, under which plan and upline) and the `rule`s to `share`: one
 -- row for each position that the rule of the line pays, also when it gets nothing, with what explains the amount.
--- What a scheme is stands in `reckoned` alone.
+-- What a scheme is stands in `reckoned` alone. Rules are found by their scope: `=` of the plans too would let the planner
+-- merge by plan alone, and hold every line against every rule.
 newest AS MATERIALIZED (
     SELECT DISTINCT ON (plan_id, variant_id, product_id, category, brand_id)
            id, plan_id, variant_id, product_id, category, brand_id
@@ -37,10 +38,14 @@ newest AS MATERIALIZED (
                ORDER BY place
            ) END AS places
     FROM line l
-    LEFT JOIN newest of_variant ON of_variant.plan_id = l.plan_id AND of_variant.variant_id = l.variant_id
-    LEFT JOIN newest of_product ON of_product.plan_id = l.plan_id AND of_product.product_id = l.product_id
-    LEFT JOIN newest of_category ON of_category.plan_id = l.plan_id AND of_category.category = l.category
-    LEFT JOIN newest of_brand ON of_brand.plan_id = l.plan_id AND of_brand.brand_id = l.brand_id
+    LEFT JOIN newest of_variant
+        ON of_variant.plan_id IS NOT DISTINCT FROM l.plan_id AND of_variant.variant_id = l.variant_id
+    LEFT JOIN newest of_product
+        ON of_product.plan_id IS NOT DISTINCT FROM l.plan_id AND of_product.product_id = l.product_id
+    LEFT JOIN newest of_category
+        ON of_category.plan_id IS NOT DISTINCT FROM l.plan_id AND of_category.category = l.category
+    LEFT JOIN newest of_brand
+        ON of_brand.plan_id IS NOT DISTINCT FROM l.plan_id AND of_brand.brand_id = l.brand_id
     LEFT JOIN newest of_all ON of_all.plan_id = l.plan_id
         AND num_nonnulls(of_all.variant_id, of_all.product_id, of_all.category, of_all.brand_id) = 0
     LEFT JOIN rule r ON r.id = coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id)
