@@ -250,9 +250,9 @@ CORRUPTIONS = {
         "FROM transfers WHERE code = 'supply' LIMIT 1",
     ),
     "ledger_accounts": _wrong(
-        "ledger_accounts 999",
+        "ledger_accounts 999999999",
         "ALTER TABLE ledger_accounts DROP CONSTRAINT uq_ledger_accounts_kind_rail_brand_id_distributor_id",
-        "INSERT INTO ledger_accounts (id, kind) VALUES (999, 'escrow')",
+        "INSERT INTO ledger_accounts (id, kind) VALUES (999999999, 'escrow')",
     ),
     "checkpoints": _wrong(
         "ledger_checkpoints {a_escrow}",

@@ -148,7 +148,8 @@ class Machine(RuleBasedStateMachine):
         self.account_id = account.id
         for _ in range(4):
             await self._place(data)
-        await self._refund(data)
+        for _ in range(2):
+            await self._refund(data)
         await self._pay_and_complete(data)
 
     @rule(data=st.data())
