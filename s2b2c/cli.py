@@ -111,7 +111,7 @@ def _run(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 async def _on(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    database = Database(url)
+    database = Database(url, reuse_plans=False)
     try:
         return await work(database)
     finally:

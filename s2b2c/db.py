@@ -113,19 +113,25 @@ def _behind(keys: list[tuple[SortKey, int]]) -> ColumnElement[bool]:
 class Database:
     """Sessions on one PostgreSQL. Business code gets a session and never commits it."""
 
-    def __init__(self, url: str, *, statement_timeout: timedelta = timedelta(0), pool_size: int = 10) -> None:
-        """`statement_timeout` is the backstop behind every deadline; 0 (for long work) means none."""
+    def __init__(
+        self, url: str, *, statement_timeout: timedelta = timedelta(0), pool_size: int = 10, reuse_plans: bool = True
+    ) -> None:
+        """`statement_timeout` is the backstop behind every deadline; 0 (for long work) means none.
+
+        `reuse_plans` suits small statements alone: a plan for some batch of orders takes any batch to be small.
+        """
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             hide_parameters=True,
             connect_args={
+                **({} if reuse_plans else {"prepared_statement_cache_size": 0}),
                 "server_settings": {
                     "role": APP_ROLE,
                     "application_name": "s2b2c",
                     "statement_timeout": str(int(statement_timeout.total_seconds() * 1000)),
-                }
+                },
             },
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")

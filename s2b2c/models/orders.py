@@ -127,7 +127,7 @@ class OrderLine(Base):
         CheckConstraint("supply + commission + platform = paid - refunded", name="adds_up"),
         Index("ix_order_lines_statement_id", "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
         Index("ix_order_lines_unsettled", "branch_id", "order_id", postgresql_where=text("statement_id IS NULL")),
-        {"postgresql_with": {"fillfactor": "80"}},
+        {"postgresql_with": {"fillfactor": "50"}},  # payment writes the commission into most lines
     )
 
     branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

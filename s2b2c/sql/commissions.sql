@@ -1,14 +1,10 @@
--- name: uplines
--- The raw upline of each seller in `batch`, with the tier and the state of its members, as it stands.
-seller AS (
-    SELECT s.id, s.ancestors AS upline, array_agg(d.tier_id ORDER BY u.position) AS upline_tiers,
-           array_agg(d.state ORDER BY u.position) AS upline_states
-    FROM distributors s
-    CROSS JOIN LATERAL unnest(s.ancestors) WITH ORDINALITY AS u (id, position)
-    JOIN distributors d ON d.id = u.id
-    WHERE s.id IN (SELECT seller_id FROM batch)
-    GROUP BY s.id
-)
+-- name: members
+-- The tiers and the states of the raw upline of `seller`, as it stands.
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.tier_id ORDER BY u.position) AS tiers, array_agg(d.state ORDER BY u.position) AS states
+    FROM unnest(seller.ancestors) WITH ORDINALITY AS u (id, position)
+    CROSS JOIN LATERAL (SELECT tier_id, state FROM distributors WHERE id = u.id OFFSET 0) AS d
+) AS member
 
 -- name: rules
 -- The rules of the plans in `batch`, each with what its plan says.
@@ -22,45 +18,57 @@ rule AS (
 -- The engine. From each `line` (what was sold, or might be, under which plan and upline) and the `rule`s to `share`: one
 -- row for each position that the rule of the line pays, also when it gets nothing, with what explains the amount.
 -- What a scheme is stands in `reckoned` alone. Rules are found by their scope: `=` of the plans too would let the planner
--- merge by plan alone, and hold every line against every rule.
+-- merge by plan alone, and hold every variant against every rule. Basis points are taken of the ten thousands and of what
+-- is left over: exactly `amount * bps // 10000`, and no product exceeds a bigint.
 newest AS MATERIALIZED (
     SELECT DISTINCT ON (plan_id, variant_id, product_id, category, brand_id)
            id, plan_id, variant_id, product_id, category, brand_id
     FROM rule
     ORDER BY plan_id, variant_id, product_id, category, brand_id, id DESC
+), matched AS MATERIALIZED (
+    SELECT sold.plan_id, sold.variant_id, sold.product_id, sold.brand_id,
+           coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id) AS rule_id
+    FROM (SELECT DISTINCT plan_id, variant_id, product_id, brand_id FROM line) AS sold
+    JOIN products ON products.id = sold.product_id
+    LEFT JOIN newest of_variant
+        ON of_variant.plan_id IS NOT DISTINCT FROM sold.plan_id AND of_variant.variant_id = sold.variant_id
+    LEFT JOIN newest of_product
+        ON of_product.plan_id IS NOT DISTINCT FROM sold.plan_id AND of_product.product_id = sold.product_id
+    LEFT JOIN newest of_category
+        ON of_category.plan_id IS NOT DISTINCT FROM sold.plan_id AND of_category.category = products.category
+    LEFT JOIN newest of_brand
+        ON of_brand.plan_id IS NOT DISTINCT FROM sold.plan_id AND of_brand.brand_id = sold.brand_id
+    LEFT JOIN newest of_all ON of_all.plan_id = sold.plan_id
+        AND num_nonnulls(of_all.variant_id, of_all.product_id, of_all.category, of_all.brand_id) = 0
 ), ruled AS (
     SELECT l.*, r.id AS rule_id, r.scheme, r.level_bps, r.level_amounts, r.tier_bps, r.same_tier_bps, r.depth,
            CASE r.base WHEN 'paid' THEN l.paid ELSE greatest(l.paid - l.supply, 0) END AS base,
-           greatest(0, l.paid - l.supply - div(l.paid::numeric * r.margin_floor_bps + 9999, 10000)) AS available,
+           greatest(0, l.paid - l.supply - l.paid / 10000 * r.margin_floor_bps
+                       - (l.paid % 10000 * r.margin_floor_bps + 9999) / 10000) AS available,
            CASE WHEN r.compress AND NOT l.upline_states <@ ARRAY['active', 'watch'] THEN ARRAY(
                SELECT place FROM unnest(l.upline_states) WITH ORDINALITY AS member (state, place)
                WHERE place = 1 OR state IN ('active', 'watch')
                ORDER BY place
            ) END AS places
     FROM line l
-    LEFT JOIN newest of_variant
-        ON of_variant.plan_id IS NOT DISTINCT FROM l.plan_id AND of_variant.variant_id = l.variant_id
-    LEFT JOIN newest of_product
-        ON of_product.plan_id IS NOT DISTINCT FROM l.plan_id AND of_product.product_id = l.product_id
-    LEFT JOIN newest of_category
-        ON of_category.plan_id IS NOT DISTINCT FROM l.plan_id AND of_category.category = l.category
-    LEFT JOIN newest of_brand
-        ON of_brand.plan_id IS NOT DISTINCT FROM l.plan_id AND of_brand.brand_id = l.brand_id
-    LEFT JOIN newest of_all ON of_all.plan_id = l.plan_id
-        AND num_nonnulls(of_all.variant_id, of_all.product_id, of_all.category, of_all.brand_id) = 0
-    LEFT JOIN rule r ON r.id = coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id)
-    WHERE coalesce(r.depth, 0) > 0
+    JOIN matched USING (plan_id, variant_id, product_id, brand_id)
+    JOIN rule r ON r.id = matched.rule_id
+    WHERE r.depth > 0
+), tier AS MATERIALIZED (
+    SELECT id, rank FROM tiers
 ), placed AS (
-    SELECT l.branch_id, l.id AS line_id, k.n - 1 AS position, l.upline[place] AS distributor_id, tiers.id AS tier_id,
+    SELECT l.branch_id, l.id AS line_id, k.n - 1 AS position, l.upline[place] AS distributor_id, tier.id AS tier_id,
            l.upline_states[place] NOT IN ('active', 'watch') AS blocked, l.rule_id, l.scheme, l.base, l.available,
            l.quantity, l.paid, l.level_bps[k.n] AS level_bps, l.level_amounts[k.n] AS level_amount, l.same_tier_bps,
-           CASE l.scheme WHEN 'differential' THEN coalesce(l.tier_bps[tiers.rank], 0) END AS tier_bps,
-           CASE l.scheme WHEN 'spread' THEN l.quantity * l.tier_costs[tiers.rank] END AS cost
+           CASE l.scheme WHEN 'differential' THEN coalesce(l.tier_bps[tier.rank], 0) END AS tier_bps,
+           CASE l.scheme WHEN 'spread' THEN l.quantity * l.tier_costs[tier.rank] END AS cost
     FROM ruled l
-    -- Not generate_series: of it the planner expects a thousand rows for each line, and acts accordingly.
-    CROSS JOIN LATERAL unnest((coalesce(l.places, l.upline))[1:l.depth]) WITH ORDINALITY AS k (member, n)
+    -- Not generate_series alone: of it the planner expects a thousand rows for each line, and acts accordingly.
+    JOIN unnest(ARRAY(SELECT generate_series(1, max(depth)) FROM rule)) AS k (n)
+        ON k.n <= least(l.depth, cardinality(coalesce(l.places, l.upline)))
     CROSS JOIN LATERAL (SELECT coalesce(l.places[k.n], k.n)) AS raw (place)
-    JOIN tiers ON tiers.id = l.upline_tiers[place]
+    JOIN tier ON tier.id = l.upline_tiers[place]
+    OFFSET 0  -- what is sorted next is this, and not all that it came from
 ), climbed AS (
     SELECT *, max(tier_bps) OVER below AS below_bps, min(cost) OVER below AS below_cost
     FROM placed
@@ -73,9 +81,9 @@ newest AS MATERIALIZED (
     FROM climbed
     WINDOW up_to AS (PARTITION BY line_id, branch_id ORDER BY position ROWS UNBOUNDED PRECEDING)
 ), reckoned AS (
-    SELECT *, CASE scheme WHEN 'fixed' THEN quantity::numeric * base_amount
+    SELECT *, CASE scheme WHEN 'fixed' THEN quantity * base_amount
                           WHEN 'spread' THEN greatest(0, base_amount - cost)
-                          ELSE div(base_amount::numeric * rate_bps, 10000) END AS uncapped
+                          ELSE base_amount / 10000 * rate_bps + base_amount % 10000 * rate_bps / 10000 END AS uncapped
     FROM levelled
     CROSS JOIN LATERAL (
         SELECT CASE scheme WHEN 'fixed' THEN level_amount
@@ -87,12 +95,16 @@ newest AS MATERIALIZED (
                            END AS rate_bps
     ) AS factors
 ), totalled AS (
-    SELECT *, sum(CASE WHEN blocked THEN 0 ELSE uncapped END) OVER (PARTITION BY line_id, branch_id) AS total
+    SELECT *, sum(CASE WHEN blocked THEN 0 ELSE uncapped END) OVER whole AS total
     FROM reckoned
+    WINDOW whole AS (
+        PARTITION BY line_id, branch_id ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
 ), share AS (
     SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, below_bps,
            uncapped AS uncapped_amount,
-           CASE WHEN blocked THEN 0 WHEN total > available THEN div(uncapped * available, total) ELSE uncapped END
+           CASE WHEN blocked THEN 0 WHEN total > available THEN div(uncapped::numeric * available, total)::bigint
+                ELSE uncapped END
                AS amount,
            CASE WHEN blocked THEN 'blocked' WHEN uncapped = 0 THEN 'zero' WHEN total > available THEN 'capped'
                 ELSE 'earned' END AS outcome
@@ -102,10 +114,11 @@ newest AS MATERIALIZED (
 -- name: accrue
 -- One row for each position of each line, in the order of the lines: the same orders get the same ids, and lie as they are read.
 WITH batch AS (
-    SELECT o.branch_id, o.id AS order_id, o.plan_id, o.upline, o.upline_tiers, o.upline_states
+    SELECT batch.branch_id, batch.order_id, o.plan_id, o.upline, o.upline_tiers, o.upline_states
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
-    JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
-    WHERE o.plan_id IS NOT NULL
+    CROSS JOIN LATERAL (
+        SELECT * FROM orders WHERE branch_id = batch.branch_id AND id = batch.order_id OFFSET 0
+    ) AS o
 ),
 -- include: commissions.lines
 ,
@@ -122,28 +135,31 @@ ORDER BY line_id, branch_id, position
 -- name: lines
 -- What was sold by the orders in `batch`, as the engine takes it. Supply is what it was at first: refunds lower the line's.
 line AS (
-    SELECT l.branch_id, l.id, b.plan_id, l.variant_id, l.product_id, products.category, l.brand_id, l.quantity, l.paid,
+    SELECT b.branch_id, l.id, b.plan_id, l.variant_id, l.product_id, l.brand_id, l.quantity, l.paid,
            l.quantity * l.supply_price AS supply, l.tier_costs, b.upline, b.upline_tiers, b.upline_states
     FROM batch b
-    JOIN order_lines l ON l.branch_id = b.branch_id AND l.order_id = b.order_id
-    JOIN products ON products.id = l.product_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM order_lines WHERE branch_id = b.branch_id AND order_id = b.order_id OFFSET 0
+    ) AS l
 )
 
 -- name: total_lines
--- The commission total of each line, and what is left to the platform. Looked up line by line: these commissions were
--- written a moment ago, the planner knows nothing of them, and once joined the whole table in a loop.
-UPDATE order_lines l
-SET commission = c.total, platform = l.paid - l.refunded - l.supply - c.total
-FROM (
-    SELECT l.branch_id, l.id, share.total
+-- The commission total of each line, and what is left to the platform.
+WITH total AS MATERIALIZED (
+    SELECT batch.branch_id, line.id, share.total
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
-    JOIN order_lines l USING (branch_id, order_id)
     CROSS JOIN LATERAL (
-        SELECT sum(c.amount) AS total FROM commissions c WHERE c.branch_id = l.branch_id AND c.line_id = l.id
+        SELECT id FROM order_lines WHERE branch_id = batch.branch_id AND order_id = batch.order_id OFFSET 0
+    ) AS line
+    CROSS JOIN LATERAL (
+        SELECT sum(amount) AS total FROM commissions WHERE branch_id = batch.branch_id AND line_id = line.id
     ) AS share
     WHERE share.total > 0
-) AS c
-WHERE l.branch_id = c.branch_id AND l.id = c.id
+)
+UPDATE order_lines l
+SET commission = total.total, platform = l.paid - l.refunded - l.supply - total.total
+FROM total
+WHERE l.branch_id = total.branch_id AND l.id = total.id
 
 -- name: claw_back
 -- What each refund takes back of each commission of its lines, one refund after the other; below 0 it gives back.
@@ -168,11 +184,10 @@ ORDER BY part.refund_id, part.line_id, c.position
 -- What one seller may sell and would earn: each variant of the products, at the price asked for that product (NULL: the
 -- suggested one), under the plan in force. `line` is what an order of one of them would say.
 WITH batch AS (
-    SELECT CAST(:distributor_id AS bigint) AS seller_id,
-           (SELECT id FROM plans WHERE state = 'active' AND during @> CAST(:now AS timestamptz)) AS plan_id
+    SELECT (SELECT id FROM plans WHERE state = 'active' AND during @> CAST(:now AS timestamptz)) AS plan_id
 ), offer AS (
     SELECT row_number() OVER (ORDER BY asked.n, v.id) AS id, asked.n, v.id AS variant_id, v.product_id,
-           products.category, v.brand_id, v.sku, v.options, v.stock > 0 AS in_stock, p.supply_price,
+           v.brand_id, v.sku, v.options, v.stock > 0 AS in_stock, p.supply_price,
            p.tier_costs, p.tier_costs[tiers.rank] AS cost, greatest(p.min_price, p.tier_costs[tiers.rank]) AS lowest_price,
            p.max_price AS highest_price, p.suggested_price,
            coalesce(asked.price, band.suggested_price) AS price
@@ -180,17 +195,17 @@ WITH batch AS (
         WITH ORDINALITY AS asked (product_id, price, n)
     JOIN distributors d ON d.id = :distributor_id
     JOIN tiers ON tiers.id = d.tier_id
-    JOIN products ON products.id = asked.product_id
     CROSS JOIN LATERAL price_band(asked.product_id, tiers.rank) AS band
     JOIN variants v ON v.product_id = asked.product_id
     JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
-),
--- include: commissions.uplines
-, line AS (
-    SELECT seller.id AS branch_id, offer.id, batch.plan_id, offer.variant_id, offer.product_id, offer.category,
-           offer.brand_id, 1::bigint AS quantity, offer.price AS paid, offer.supply_price AS supply, offer.tier_costs,
-           seller.upline, seller.upline_tiers, seller.upline_states
-    FROM offer CROSS JOIN batch CROSS JOIN seller
+), line AS (
+    SELECT seller.id AS branch_id, offer.id, batch.plan_id, offer.variant_id, offer.product_id, offer.brand_id,
+            1::bigint AS quantity, offer.price AS paid, offer.supply_price AS supply, offer.tier_costs,
+           seller.ancestors AS upline, member.tiers AS upline_tiers, member.states AS upline_states
+    FROM offer
+    CROSS JOIN batch
+    JOIN distributors seller ON seller.id = :distributor_id
+-- include: commissions.members
 ),
 -- include: commissions.rules
 ,

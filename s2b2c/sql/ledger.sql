@@ -2,74 +2,92 @@
 -- The payable accounts of whoever has a part in these orders, made where they are missing.
 WITH batch AS (
     SELECT * FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
-), owner AS (
-    SELECT DISTINCT 'brand_payable' AS kind, l.brand_id, NULL::bigint AS distributor_id
-    FROM batch JOIN order_lines l USING (branch_id, order_id)
-    UNION ALL
-    SELECT DISTINCT 'commission_payable', NULL::bigint, u.distributor_id
+), brand AS (
+    SELECT DISTINCT l.brand_id AS id
     FROM batch
-    JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
-    CROSS JOIN LATERAL unnest(o.upline) AS u (distributor_id)
+    CROSS JOIN LATERAL (
+        SELECT brand_id FROM order_lines WHERE branch_id = batch.branch_id AND order_id = batch.order_id OFFSET 0
+    ) AS l
+), distributor AS (
+    SELECT DISTINCT u.id
+    FROM batch
+    CROSS JOIN LATERAL (
+        SELECT upline FROM orders WHERE branch_id = batch.branch_id AND id = batch.order_id OFFSET 0
+    ) AS o
+    CROSS JOIN LATERAL unnest(o.upline) AS u (id)
+), missing AS (
+    SELECT 'brand_payable' AS kind, id AS brand_id, NULL::bigint AS distributor_id FROM brand
+    WHERE NOT EXISTS (SELECT FROM ledger_accounts a WHERE a.kind = 'brand_payable' AND a.brand_id = brand.id)
+    UNION ALL
+    SELECT 'commission_payable', NULL::bigint, id FROM distributor
+    WHERE NOT EXISTS (SELECT FROM ledger_accounts a WHERE a.kind = 'commission_payable' AND a.distributor_id = distributor.id)
 )
 INSERT INTO ledger_accounts (kind, brand_id, distributor_id)
-SELECT kind, brand_id, distributor_id FROM owner
-WHERE NOT EXISTS (
-    SELECT FROM ledger_accounts a
-    WHERE a.kind = owner.kind
-      AND a.brand_id IS NOT DISTINCT FROM owner.brand_id AND a.distributor_id IS NOT DISTINCT FROM owner.distributor_id
-)
+SELECT kind, brand_id, distributor_id FROM missing
 ORDER BY kind, brand_id, distributor_id
 ON CONFLICT DO NOTHING
 
 -- name: post_payments
 -- The whole of `paid` of each order: clearing -> escrow.
-WITH batch AS (
-    SELECT * FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
-)
 INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
-SELECT o.branch_id, 'order', o.id, 'payment', :clearing, :escrow, sum(l.paid), o.paid_at
-FROM batch
-JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
-JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
-GROUP BY o.branch_id, o.id
-HAVING sum(l.paid) > 0
-ORDER BY o.id
+SELECT batch.branch_id, 'order', batch.order_id, 'payment', :clearing, :escrow, line.paid, o.paid_at
+FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
+CROSS JOIN LATERAL (
+    SELECT paid_at FROM orders WHERE branch_id = batch.branch_id AND id = batch.order_id OFFSET 0
+) AS o
+CROSS JOIN LATERAL (
+    SELECT sum(paid) AS paid FROM order_lines WHERE branch_id = batch.branch_id AND order_id = batch.order_id
+) AS line
+WHERE line.paid > 0
+ORDER BY batch.order_id
 
 -- name: post_completions
 -- The split of what was paid for each order: escrow -> brands, distributors and revenue; a negative platform part is paid
 -- in by revenue. What was refunded before comes back by `post_returns`.
 WITH batch AS (
-    SELECT o.branch_id, o.id AS order_id, o.completed_at
+    SELECT batch.branch_id, batch.order_id, o.completed_at
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
-    JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
+    CROSS JOIN LATERAL (
+        SELECT completed_at FROM orders WHERE branch_id = batch.branch_id AND id = batch.order_id OFFSET 0
+    ) AS o
+), line AS MATERIALIZED (
+    SELECT b.branch_id, b.order_id, b.completed_at, l.id, l.brand_id, l.paid, l.quantity * l.supply_price AS supply
+    FROM batch b
+    CROSS JOIN LATERAL (
+        SELECT * FROM order_lines WHERE branch_id = b.branch_id AND order_id = b.order_id OFFSET 0
+    ) AS l
 ), of_brand AS MATERIALIZED (
-    SELECT branch_id, order_id, completed_at, l.brand_id, sum(l.quantity * l.supply_price) AS supply,
-           sum(l.paid - l.quantity * l.supply_price - CASE l.refunded WHEN 0 THEN l.commission ELSE (
-               SELECT coalesce(sum(c.amount), 0) FROM commissions c WHERE c.branch_id = l.branch_id AND c.line_id = l.id
-           ) END) AS platform
-    FROM batch JOIN order_lines l USING (branch_id, order_id)
-    GROUP BY branch_id, order_id, completed_at, l.brand_id
+    SELECT branch_id, order_id, completed_at, brand_id, sum(supply) AS supply, sum(paid) - sum(supply) AS rest
+    FROM line
+    GROUP BY branch_id, order_id, completed_at, brand_id
+), of_distributor AS MATERIALIZED (
+    SELECT l.branch_id, l.order_id, l.completed_at, c.distributor_id, sum(c.amount) AS commission
+    FROM line l
+    CROSS JOIN LATERAL (
+        SELECT distributor_id, amount FROM commissions WHERE branch_id = l.branch_id AND line_id = l.id AND amount > 0 OFFSET 0
+    ) AS c
+    GROUP BY l.branch_id, l.order_id, l.completed_at, c.distributor_id
+), of_platform AS (
+    SELECT branch_id, order_id, completed_at, sum(rest) AS rest
+    FROM (
+        SELECT branch_id, order_id, completed_at, rest FROM of_brand
+        UNION ALL
+        SELECT branch_id, order_id, completed_at, -commission FROM of_distributor
+    ) AS rest
+    GROUP BY branch_id, order_id, completed_at
 ), part AS (
     SELECT branch_id, order_id, completed_at, 'supply' AS code,
            CAST(:escrow AS bigint) AS debit_account_id, a.id AS credit_account_id, supply AS amount
     FROM of_brand LEFT JOIN ledger_accounts a ON a.kind = 'brand_payable' AND a.brand_id = of_brand.brand_id
     UNION ALL
-    SELECT l.branch_id, order_id, completed_at, 'commission', CAST(:escrow AS bigint), a.id, sum(c.amount)
-    FROM batch JOIN order_lines l USING (branch_id, order_id)
-    CROSS JOIN LATERAL (  -- line by line: the planner may know nothing yet of what was written a moment ago
-        SELECT c.distributor_id, c.amount FROM commissions c
-        WHERE c.branch_id = l.branch_id AND c.line_id = l.id AND c.amount > 0
-        OFFSET 0
-    ) AS c
-    LEFT JOIN ledger_accounts a ON a.kind = 'commission_payable' AND a.distributor_id = c.distributor_id
-    GROUP BY l.branch_id, order_id, completed_at, a.id
+    SELECT branch_id, order_id, completed_at, 'commission', CAST(:escrow AS bigint), a.id, commission
+    FROM of_distributor d
+    LEFT JOIN ledger_accounts a ON a.kind = 'commission_payable' AND a.distributor_id = d.distributor_id
     UNION ALL
-    SELECT branch_id, order_id, completed_at, CASE WHEN sum(platform) < 0 THEN 'subsidy' ELSE 'revenue' END,
-           CASE WHEN sum(platform) < 0 THEN CAST(:revenue AS bigint) ELSE CAST(:escrow AS bigint) END,
-           CASE WHEN sum(platform) < 0 THEN CAST(:escrow AS bigint) ELSE CAST(:revenue AS bigint) END,
-           abs(sum(platform))
-    FROM of_brand
-    GROUP BY branch_id, order_id, completed_at
+    SELECT branch_id, order_id, completed_at, CASE WHEN rest < 0 THEN 'subsidy' ELSE 'revenue' END,
+           CASE WHEN rest < 0 THEN CAST(:revenue AS bigint) ELSE CAST(:escrow AS bigint) END,
+           CASE WHEN rest < 0 THEN CAST(:escrow AS bigint) ELSE CAST(:revenue AS bigint) END, abs(rest)
+    FROM of_platform
 )
 INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
 SELECT branch_id, 'order', order_id, code, debit_account_id, credit_account_id, amount, completed_at

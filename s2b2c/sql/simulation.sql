@@ -25,7 +25,7 @@ WITH batch AS (
         SELECT distributor_id, tier_id, amount - clawed(amount, refunded, paid) AS actual, 0 AS simulated
         FROM sold JOIN commissions USING (branch_id, line_id)
         UNION ALL
-        SELECT distributor_id, tier_id, 0, amount::bigint - clawed(amount::bigint, refunded, paid)
+        SELECT distributor_id, tier_id, 0, amount - clawed(amount, refunded, paid)
         FROM sold JOIN share USING (branch_id, line_id)
     ) AS net
     GROUP BY distributor_id, tier_id

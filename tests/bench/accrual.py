@@ -190,7 +190,7 @@ async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  al
 async def _imported(server_url: str, folder: Path) -> AsyncIterator[Ground]:
     url = await fresh_database(server_url, DATABASE)
     await migrate(url)
-    db = Database(url)
+    db = Database(url, reuse_plans=False)
     with timed("import"), told_progress() as progress:
         for kind in KINDS:
             await main_job.import_path(db, kind, folder / f"{kind}.csv", Console(stderr=True), progress)
@@ -234,7 +234,7 @@ async def _accrue(ground: Ground, plan: str) -> tuple[dict[str, float], dict[str
 
 async def _take(ground: Ground, name: str) -> None:
     """All orders take a step as an import has them take it."""
-    db = Database(ground.url)
+    db = Database(ground.url, reuse_plans=False)
     for first in range(0, len(ground.events), ORDERS_AT_ONCE):
         batch = ground.events[first : first + ORDERS_AT_ONCE]
         async with db.write() as session:
@@ -298,7 +298,7 @@ async def _simulate(ground: Ground, plan: str, payment: float) -> Simulated:
     assert rules is not None
     assert period is not None
     before = await _writes(ground.owner)
-    db = Database(ground.url)
+    db = Database(ground.url, reuse_plans=False)
     with timed(f"{plan}: simulation"):
         began = time.monotonic()
         async with db.snapshot() as session:

@@ -83,7 +83,7 @@ async def _grow(server_url: str, worlds: Sequence[World]) -> dict[World, str]:
             else:
                 await drop_database(server_url, world.database)
                 url = await create_database(server_url, world.database, template=before.database)
-            db = Database(url)
+            db = Database(url, reuse_plans=False)
             if before is None:
                 async with db.write() as session:
                     await found(session)
@@ -113,23 +113,24 @@ async def _vacuum(url: str) -> None:
 
 
 async def _measure(urls: Mapping[World, str], batch: int, singles: int) -> dict[World, Costs]:
-    dbs = {world: Database(url, pool_size=1) for world, url in urls.items()}
+    importing = {world: Database(url, pool_size=1, reuse_plans=False) for world, url in urls.items()}
+    serving = {world: Database(url, pool_size=1) for world, url in urls.items()}
     waiting: dict[World, list[OrderEvent]] = {}
-    for world, db in dbs.items():
+    for world, db in importing.items():
         with timed(f"orders to pay, of {world.distributors:,} distributors beside {world.orders:,} orders"):
             async with db.write() as session:
                 waiting[world] = await place(session, (ROUNDS + 1) * (batch + singles))
             await _vacuum(urls[world])
     costs = {world: Costs([], []) for world in urls}
     for number in range(ROUNDS + 1):
-        for world, db in dbs.items():
+        for world in urls:
             due, waiting[world] = waiting[world][: batch + singles], waiting[world][batch + singles :]
-            bulk = await _pay(db, due[:batch], bulk=True)
-            single = [await _pay(db, [it], bulk=False) for it in due[batch:]]
+            bulk = await _pay(importing[world], due[:batch], bulk=True)
+            single = [await _pay(serving[world], [it], bulk=False) for it in due[batch:]]
             if number > 0:  # the first warms up
                 costs[world].bulk.append(bulk)
                 costs[world].single.extend(single)
-    for db in dbs.values():
+    for db in (*importing.values(), *serving.values()):
         await db.close()
     return costs
 
