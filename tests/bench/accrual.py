@@ -1,8 +1,9 @@
 """Accrual of the real year under each scheme beside its floor, COPY of every row that it writes; and its simulation.
 
 Payment writes new versions of orders and of the lines that earn something, commissions and transfers; completion new
-versions of orders, and transfers. The floor loads the same rows, saved as binary before, into tables with the same
-indexes, CHECKs and foreign keys. The simulation of a plan over the period it was in force must find what it paid.
+versions of orders, and transfers. The floor loads the same rows, saved as binary, into the same tables of a database
+beside it. The two take turns, a batch of orders each, so that what else the machine does hits both. The simulation of a
+plan over the period it was in force must find what it paid.
 
 `python -m tests.bench.accrual --sample` does it on seed/sample: quick, and too small for the ratios to mean anything.
 """
@@ -37,9 +38,9 @@ from tests.bench.server import (
     timed,
     told_progress,
 )
-from tests.databases import drop_database
+from tests.databases import create_database, drop_database
 
-DATABASE = "s2b2c_bench"
+DATABASE, FLOOR = "s2b2c_bench", "s2b2c_bench_floor"
 OF_THE_YEAR = "levels (of the year)"
 MOST_OF_THE_YEAR = 1.6
 """Times the floor that payment and completion together may take."""
@@ -69,20 +70,22 @@ class Part(NamedTuple):
     table: str
     which: str
     model: type[Base]
+    of_batch: str
+    """Those that the last batch wrote; $1 and $2 are its first and last order, $3 the last row there was before."""
     into: str
     """Where the floor loads them."""
 
 
 STEPS = {
     "payment": (
-        Part("orders", "true", Order, "orders"),
-        Part("order_lines", "commission > 0", OrderLine, "order_lines"),
-        Part("commissions", "true", Commission, "commissions"),
-        Part("transfers", "code = 'payment'", Transfer, "transfers"),
+        Part("orders", "true", Order, "id BETWEEN $1 AND $2", "orders"),
+        Part("order_lines", "commission > 0", OrderLine, "order_id BETWEEN $1 AND $2", "order_lines"),
+        Part("commissions", "true", Commission, "id > $3", "commissions"),
+        Part("transfers", "code = 'payment'", Transfer, "id > $3", "transfers"),
     ),
     "completion": (
-        Part("orders", "completed_at IS NOT NULL", Order, "completed"),
-        Part("transfers", "code <> 'payment'", Transfer, "transfers"),
+        Part("orders", "completed_at IS NOT NULL", Order, "id BETWEEN $1 AND $2", "completed"),
+        Part("transfers", "code <> 'payment'", Transfer, "id > $3", "transfers"),
     ),
 }
 
@@ -159,9 +162,10 @@ class Simulated(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """The imported orders, what happened to each, and a folder for saved rows."""
+    """The imported orders and what happened to each; the database of the floor; and a folder for saved rows."""
 
     owner: Owner
+    floor: Owner
     url: str
     folder: Path
     events: Sequence[Event]
@@ -176,13 +180,14 @@ async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  al
             if plan in PLANS:
                 await ground.owner.execute("DELETE FROM rules")
                 await ground.owner.execute(_NEW_RULES, json.dumps(PLANS[plan]))
-            seconds, written = await _accrue(ground, plan)
-            simulations.append(await _simulate(ground, plan, seconds["payment"]))
-            for name, (floor, found) in (await _load(ground, list(seconds))).items():
-                if found != written[name]:
-                    raise SystemExit(f"{name} and its floor wrote different rows: {written[name]}, {found}")
-                steps.append(Step(plan, name, sum(part.number for part in found), seconds[name], floor))
-    await drop_database(server_url, DATABASE)
+            await _reset(ground)
+            taken = [await _take(ground, plan, name) for name in (STEPS if plan == OF_THE_YEAR else ("payment",))]
+            if plan == OF_THE_YEAR and await _all(ground.owner) != ground.imported:
+                raise SystemExit("accrual wrote other rows than the import")
+            steps += taken
+            simulations.append(await _simulate(ground, plan, taken[0].seconds))
+    for name in (DATABASE, FLOOR):
+        await drop_database(server_url, name)
     return [*_show(steps), *_show_simulations(simulations)]
 
 
@@ -195,12 +200,15 @@ async def _imported(server_url: str, folder: Path) -> AsyncIterator[Ground]:
         for kind in KINDS:
             await main_job.import_path(db, kind, folder / f"{kind}.csv", Console(stderr=True), progress)
     await db.close()
+    with timed("the database of the floor"):
+        await drop_database(server_url, FLOOR)
+        floor_url = await create_database(server_url, FLOOR, template=DATABASE)
     state_dir().mkdir(parents=True, exist_ok=True)
-    async with owner_of(url) as owner:
+    async with owner_of(url) as owner, owner_of(floor_url) as floor:
         events = await owner.fetch("SELECT branch_id, id, paid_at, completed_at FROM orders ORDER BY id")
         imported = await _all(owner)
         with tempfile.TemporaryDirectory(dir=state_dir()) as place:  # not in /tmp, which may be memory
-            ground = Ground(owner, url, Path(place), [Event(*row) for row in events], imported)
+            ground = Ground(owner, floor, url, Path(place), [Event(*row) for row in events], imported)
             for statement in _UNPAID:
                 await owner.execute(statement)
             for table in ("orders", "order_lines"):
@@ -208,71 +216,71 @@ async def _imported(server_url: str, folder: Path) -> AsyncIterator[Ground]:
             yield ground
 
 
-async def _accrue(ground: Ground, plan: str) -> tuple[dict[str, float], dict[str, list[Rows]]]:
-    """The seconds of each step that counts under the plan, and what it wrote; that is saved too."""
+async def _reset(ground: Ground) -> None:
+    """All orders wait for their payment, and the floor is empty."""
     with timed("back to the state before payment"):
         await ground.owner.execute(_EMPTY)
         for table in ("orders", "order_lines"):
-            await _copy_in(ground, f"unpaid {table}", table)
+            await ground.owner.copy_to_table(table, source=ground.folder / f"unpaid {table}", format="binary")
         await ground.owner.execute("VACUUM ANALYZE orders, order_lines")
-    seconds, written = {}, {}
-    for name in STEPS if plan == OF_THE_YEAR else ("payment",):
+        await ground.floor.execute(_EMPTY)
+        await ground.floor.execute(_CLONE)
         await ground.owner.execute("CHECKPOINT")  # nothing is left to write from before
-        with timed(f"{plan}: {name}"):
-            began = time.monotonic()
-            await _take(ground, name)
-            seconds[name] = time.monotonic() - began
-        written[name] = [await _rows(ground.owner, part, part.table) for part in STEPS[name]]
-        for part in STEPS[name]:
-            rows = f"SELECT * FROM {part.table} WHERE"
-            await _copy_out(ground, f"{rows} {part.which} ORDER BY id", f"{name} {part.table}")
-            await _copy_out(ground, f"{rows} NOT ({part.which}) ORDER BY id", f"not {name} {part.table}")
-    if plan == OF_THE_YEAR and await _all(ground.owner) != ground.imported:
-        raise SystemExit("accrual wrote other rows than the import")
-    return seconds, written
 
 
-async def _take(ground: Ground, name: str) -> None:
-    """All orders take a step as an import has them take it."""
+async def _take(ground: Ground, plan: str, name: str) -> Step:
+    """All orders take a step, and after each batch the floor loads what it wrote.
+
+    SystemExit when there is anything else in the floor then.
+    """
     db = Database(ground.url, reuse_plans=False)
-    for first in range(0, len(ground.events), ORDERS_AT_ONCE):
-        batch = ground.events[first : first + ORDERS_AT_ONCE]
-        async with db.write() as session:
-            await session.execute(FOR_BULK)
-            if name == "payment":
-                await orders.pay(session, [(e.branch_id, e.order_id, e.paid_at) for e in batch], rail=RAIL)
-            else:
-                done = [(e.branch_id, e.order_id, e.completed_at) for e in batch if e.completed_at]
-                await orders.complete(session, done, hold_days=settings().hold_days)
+    seconds = floor = 0.0
+    with timed(f"{plan}: {name}, and its floor"):
+        for first in range(0, len(ground.events), ORDERS_AT_ONCE):
+            batch = ground.events[first : first + ORDERS_AT_ONCE]
+            before = [await ground.owner.fetchval(f"SELECT coalesce(max(id), 0) FROM {it.table}") for it in STEPS[name]]
+            seconds += await _step(db, name, batch)
+            for part, last in zip(STEPS[name], before, strict=True):
+                floor += await _load(ground, part, (batch[0].order_id, batch[-1].order_id, last))
     await db.close()
+    written = [await _rows(ground.owner, part, part.table) for part in STEPS[name]]
+    loaded = [await _rows(ground.floor, part, part.into) for part in STEPS[name]]
+    if written != loaded:
+        raise SystemExit(f"{name} and its floor wrote different rows: {written}, {loaded}")
+    return Step(plan, name, sum(rows.number for rows in written), seconds, floor)
 
 
-async def _load(ground: Ground, names: Sequence[str]) -> dict[str, tuple[float, list[Rows]]]:
-    """The seconds that COPY takes for what each step wrote, and what is there then."""
-    await ground.owner.execute(_EMPTY)
-    loaded = {}
-    for name in names:
-        if name == "completion":
-            await ground.owner.execute(_CLONE)
-        await ground.owner.execute("CHECKPOINT")
-        floor = 0.0
-        for part in STEPS[name]:
-            if part.table == "order_lines":  # commissions of nothing need the lines that did not change
-                await _copy_in(ground, f"not {name} {part.table}", part.into)
-            began = time.monotonic()
-            await _copy_in(ground, f"{name} {part.table}", part.into)
-            floor += time.monotonic() - began
-        print(f"the floor of {name}: {floor:.1f} s", flush=True)
-        loaded[name] = floor, [await _rows(ground.owner, part, part.into) for part in STEPS[name]]
-    return loaded
+async def _step(db: Database, name: str, batch: Sequence[Event]) -> float:
+    """The seconds it takes these orders, as an import has them take it."""
+    began = time.monotonic()
+    async with db.write() as session:
+        await session.execute(FOR_BULK)
+        if name == "payment":
+            await orders.pay(session, [(it.branch_id, it.order_id, it.paid_at) for it in batch], rail=RAIL)
+        else:
+            done = [(it.branch_id, it.order_id, it.completed_at) for it in batch if it.completed_at]
+            await orders.complete(session, done, hold_days=settings().hold_days)
+    return time.monotonic() - began
+
+
+async def _load(ground: Ground, part: Part, batch: tuple[int, int, int]) -> float:
+    """The seconds that COPY takes for what the batch wrote of this part."""
+    if part.model is OrderLine:  # commissions of nothing need the lines that did not change
+        await _copy(ground, part, f"NOT ({part.which})", batch)
+    return await _copy(ground, part, part.which, batch)
+
+
+async def _copy(ground: Ground, part: Part, which: str, batch: tuple[int, int, int]) -> float:
+    numbered = {f"${number}": str(value) for number, value in enumerate(batch, start=1)}
+    of_batch = " ".join(numbered.get(word, word) for word in part.of_batch.split())
+    await _copy_out(ground, f"SELECT * FROM {part.table} WHERE {of_batch} AND {which} ORDER BY id", "of a batch")
+    began = time.monotonic()
+    await ground.floor.copy_to_table(part.into, source=ground.folder / "of a batch", format="binary")
+    return time.monotonic() - began
 
 
 async def _copy_out(ground: Ground, query: str, name: str) -> None:
     await ground.owner.copy_from_query(query, output=ground.folder / name, format="binary")
-
-
-async def _copy_in(ground: Ground, name: str, table: str) -> None:
-    await ground.owner.copy_to_table(table, source=ground.folder / name, format="binary")
 
 
 async def _rows(owner: Owner, part: Part, table: str) -> Rows:

@@ -45,7 +45,7 @@ def cases() -> Iterator[Cases]:
 
 
 @pytest.mark.parametrize("part", PARTS)
-@settings(max_examples=CASES // 40 + 10, backend=ANEW)
+@settings(max_examples=CASES // 37 + 10, backend=ANEW)
 @given(world=worlds(most_orders=ORDERS))
 async def test_equals_the_oracle(shared_db: Database, cases: Cases, part: int, world: World) -> None:
     expected = {key: value for order in world.orders for key, value in order.rows().items()}
