@@ -104,8 +104,7 @@ newest AS MATERIALIZED (
     SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, below_bps,
            uncapped AS uncapped_amount,
            CASE WHEN blocked THEN 0 WHEN total > available THEN div(uncapped::numeric * available, total)::bigint
-                ELSE uncapped END
-               AS amount,
+                ELSE uncapped END AS amount,
            CASE WHEN blocked THEN 'blocked' WHEN uncapped = 0 THEN 'zero' WHEN total > available THEN 'capped'
                 ELSE 'earned' END AS outcome
     FROM totalled
@@ -113,6 +112,8 @@ newest AS MATERIALIZED (
 
 -- name: accrue
 -- One row for each position of each line, in the order of the lines: the same orders get the same ids, and lie as they are read.
+-- LATERAL with OFFSET 0, here and in the ledger: each is looked up by its key, and the planner expects as many as there are.
+-- Of a join of two columns it expects hardly any, and then holds all of them against all in a loop.
 WITH batch AS (
     SELECT batch.branch_id, batch.order_id, o.plan_id, o.upline, o.upline_tiers, o.upline_states
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
