@@ -61,13 +61,15 @@ WHERE r.plan_id = plans.id
 -- of its own for everything: an example needs no network.
 WITH tiers AS (
     SELECT rank AS id, rank FROM generate_series(1, 100) AS rank
+), products AS (
+    SELECT 0::bigint AS id, NULL::text AS category
 ), rule AS (
     SELECT r.*, CAST(:margin_floor_bps AS bigint) AS margin_floor_bps
     FROM jsonb_populate_recordset(NULL::rules, CAST(:rules AS jsonb)) AS r
 ), line AS (
-    SELECT 1::bigint AS branch_id, c.id, c.id AS plan_id, NULL::bigint AS variant_id, NULL::bigint AS product_id,
-           NULL::text AS category, NULL::bigint AS brand_id, CAST(:quantity AS bigint) AS quantity,
-           CAST(:paid AS bigint) AS paid, CAST(:supply AS bigint) AS supply, CAST(:tier_costs AS bigint[]) AS tier_costs,
+    SELECT 1::bigint AS branch_id, c.id, c.id AS plan_id, 0::bigint AS variant_id, 0::bigint AS product_id,
+           0::bigint AS brand_id, CAST(:quantity AS bigint) AS quantity, CAST(:paid AS bigint) AS paid,
+           CAST(:supply AS bigint) AS supply, CAST(:tier_costs AS bigint[]) AS tier_costs,
            c.chain AS upline, c.chain AS upline_tiers,
            array_fill('active'::text, ARRAY[cardinality(c.chain)]) AS upline_states
     FROM jsonb_to_recordset(CAST(:chains AS jsonb)) AS c (id bigint, chain bigint[])
