@@ -37,7 +37,7 @@ FOR_BULK = text(
 )
 """How an import works: what it sorts and joins stays in memory, and so is what it looks up, a row or two each time."""
 
-ORDERS_AT_ONCE = 20_000
+ORDERS_AT_ONCE = 5_000
 RAIL = "import"
 
 Progress = Callable[[str, int, int], None]
