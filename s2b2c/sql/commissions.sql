@@ -29,13 +29,14 @@ newest AS MATERIALIZED (
     SELECT sold.plan_id, sold.variant_id, sold.product_id, sold.brand_id,
            coalesce(of_variant.id, of_product.id, of_category.id, of_brand.id, of_all.id) AS rule_id
     FROM (SELECT DISTINCT plan_id, variant_id, product_id, brand_id FROM line) AS sold
-    JOIN products ON products.id = sold.product_id
     LEFT JOIN newest of_variant
         ON of_variant.plan_id IS NOT DISTINCT FROM sold.plan_id AND of_variant.variant_id = sold.variant_id
     LEFT JOIN newest of_product
         ON of_product.plan_id IS NOT DISTINCT FROM sold.plan_id AND of_product.product_id = sold.product_id
     LEFT JOIN newest of_category
-        ON of_category.plan_id IS NOT DISTINCT FROM sold.plan_id AND of_category.category = products.category
+        ON of_category.plan_id IS NOT DISTINCT FROM sold.plan_id
+       AND of_category.category = CASE WHEN (SELECT bool_or(category IS NOT NULL) FROM newest)
+                                       THEN (SELECT category FROM products WHERE id = sold.product_id) END
     LEFT JOIN newest of_brand
         ON of_brand.plan_id IS NOT DISTINCT FROM sold.plan_id AND of_brand.brand_id = sold.brand_id
     LEFT JOIN newest of_all ON of_all.plan_id = sold.plan_id
