@@ -175,7 +175,7 @@ def test_up_runs_the_main_job_and_serves_until_ctrl_c(database_url: str) -> None
             == f"s2b2c: cannot listen on 127.0.0.1:{port} (Address already in use); choose another port: S2B2C_PORT={port + 1} make run\n"
         )
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=120) == 130
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert not _served(port)
@@ -183,7 +183,7 @@ def test_up_runs_the_main_job_and_serves_until_ctrl_c(database_url: str) -> None
         again = _said_until_served(process)
         assert "orders.csv: 6,926 rows, 0 new, 0 changed" in again
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        assert process.wait(timeout=120) == 128 + signal.SIGTERM
         assert not _served(port)
 
 

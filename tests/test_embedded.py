@@ -195,7 +195,7 @@ def test_the_environment_does_not_reach_the_server(data: Path) -> None:
 def test_ctrl_c_reaches_us_and_not_the_server(data: Path) -> None:
     with a_user(data) as (other, _):
         os.killpg(other.pid, signal.SIGINT)
-        other.wait(timeout=20)
+        other.wait(timeout=120)
     assert not listens(data)
     assert data.with_name("pg.log").read_text().count("received fast shutdown request") == 1
     with embedded.server(data):
