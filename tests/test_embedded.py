@@ -22,9 +22,10 @@ from s2b2c import embedded
 from s2b2c.config import CHECKOUT
 
 A_USER = """
-import sys
+import signal, sys
 from pathlib import Path
 from s2b2c import embedded
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
 with embedded.server(Path(sys.argv[1]), durable=sys.argv[2] == "True") as url:
     print(url, flush=True)
     sys.stdin.read()
