@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import platformdirs
@@ -28,6 +29,28 @@ class Settings(BaseSettings):
     """Signs the development tokens of `s2b2c token`; made and kept in `state_dir()` when not set."""
     hold_days: int = Field(7, ge=0, le=365)
     """Days from completion of an order to the maturity of its commissions."""
+    pay_minutes: int = Field(30, ge=1, le=10_080)
+    """Minutes until an order that is not paid expires and gives its stock back."""
+    receive_days: int = Field(10, ge=1, le=365)
+    """Days from shipping after which an order counts as received."""
+    complete_days: int = Field(7, ge=0, le=365)
+    """Days from receipt to the completion of an order."""
+    freight: int = Field(0, ge=0, le=100_000)
+    """Fen that a customer pays for shipping an order."""
+    free_freight_from: int | None = Field(None, ge=0)
+    """Fen of goods from which shipping is free."""
+    binding_policy: Literal["first_touch", "last_touch", "window"] = "window"
+    """Who gets a customer that several distributors reach (锁客): the first, the last, or the one whose time it is."""
+    binding_days: int = Field(30, ge=1, le=36_500)
+    """Days that a binding lasts under the policy `window`."""
+    binding_protection_days: int = Field(7, ge=0, le=36_500)
+    """Days of those in which nobody else takes the customer over."""
+    stripe_api_key: SecretStr | None = None
+    """sk_test_... or sk_live_...; without it `s2b2c serve` takes no payments."""
+    stripe_webhook_secret: SecretStr | None = None
+    """whsec_...: what Stripe signs its events with."""
+    stripe_api_base: str = "https://api.stripe.com"
+    """Where Stripe is; another address is for its stand-in alone."""
     max_paid_positions: int = Field(2, ge=0, le=20)
     """The longest chain a plan may pay (reduces risk under 禁止传销条例 Art. 7)."""
 

@@ -72,6 +72,47 @@ class PriceOutOfBand(Refusal):
     highest_price: int
 
 
+class LineProblem(NamedTuple):
+    """A line of a cart, by its number from 1: how many units are left, and what one costs now in fen."""
+
+    line_no: int
+    in_stock: int
+    unit_price: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotOnOffer(Refusal):
+    """Lines that the store does not sell, or not any more."""
+
+    code = "NOT_ON_OFFER"
+
+    lines: tuple[LineProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChanged(Refusal):
+    """Lines that cost another price than the customer was shown."""
+
+    code = "PRICE_CHANGED"
+
+    lines: tuple[LineProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfStock(Refusal):
+    """Lines with fewer units left than were asked for."""
+
+    code = "OUT_OF_STOCK"
+
+    lines: tuple[LineProblem, ...]
+
+
+class PaymentsOff(Refusal):
+    """Nothing can be paid, refunded or paid out now: no key of Stripe is set, or Stripe does not answer."""
+
+    code = "PAYMENTS_OFF"
+
+
 class MakesCycle(Refusal):
     """A distributor would stand above itself."""
 

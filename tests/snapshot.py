@@ -60,19 +60,31 @@ _NAMED = {
     "JOIN brands b ON b.id = v.brand_id",
 }
 _NOT_IMPORTED = {
+    "addresses",
     "alembic_version",
+    "bindings",
     "clawbacks",
     "ledger_checkpoints",
     "ledger_horizon",
+    "order_addresses",
+    "payments",
     "pgqueuer",
     "pgqueuer_log",
     "ranking_policies",
     "ranking_runs",
     "ranking_scores",
     "refund_lines",
+    "refund_requests",
     "refunds",
+    "refused_touches",
     "settlement_runs",
+    "share_links",
+    "shipment_lines",
+    "shipments",
     "statements",
+    "stripe_accounts",
+    "stripe_events",
+    "supply_orders",
 }
 
 

@@ -3,11 +3,25 @@
 from s2b2c.models.accounts import Account
 from s2b2c.models.catalogue import Brand, Price, Product, Variant
 from s2b2c.models.commissions import Clawback, Commission, Plan, Rule
+from s2b2c.models.customers import Address, Binding, Customer, RefusedTouch, ShareLink
 from s2b2c.models.jobs import Job, JobLog
 from s2b2c.models.ledger import LedgerAccount, LedgerCheckpoint, LedgerHorizon, Transfer
 from s2b2c.models.network import Distributor, DistributorHistory, Tier
 from s2b2c.models.notices import Notice
-from s2b2c.models.orders import Claim, Customer, Order, OrderBatch, OrderLine, Refund, RefundBatch, RefundLine
+from s2b2c.models.orders import (
+    Claim,
+    Order,
+    OrderAddress,
+    OrderBatch,
+    OrderLine,
+    Refund,
+    RefundBatch,
+    RefundLine,
+    Shipment,
+    ShipmentLine,
+    SupplyOrder,
+)
+from s2b2c.models.payments import Payment, RefundRequest, StripeAccount, StripeEvent
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.settlements import SettlementRun, Statement
@@ -15,6 +29,8 @@ from s2b2c.models.stores import Listing, Store
 
 __all__ = [
     "Account",
+    "Address",
+    "Binding",
     "Brand",
     "Claim",
     "Clawback",
@@ -32,8 +48,10 @@ __all__ = [
     "Listing",
     "Notice",
     "Order",
+    "OrderAddress",
     "OrderBatch",
     "OrderLine",
+    "Payment",
     "Plan",
     "Price",
     "Product",
@@ -43,10 +61,18 @@ __all__ = [
     "Refund",
     "RefundBatch",
     "RefundLine",
+    "RefundRequest",
+    "RefusedTouch",
     "Rule",
     "SettlementRun",
+    "ShareLink",
+    "Shipment",
+    "ShipmentLine",
     "Statement",
     "Store",
+    "StripeAccount",
+    "StripeEvent",
+    "SupplyOrder",
     "Tier",
     "Transfer",
     "Variant",

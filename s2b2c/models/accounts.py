@@ -13,10 +13,11 @@ class Account(Base):
 
     __tablename__ = "accounts"
     __table_args__ = (
-        one_of("role", "distributor", "brand", "finance", "operator"),
+        one_of("role", "customer", "distributor", "brand", "finance", "operator"),
         CheckConstraint("(role = 'brand') = (brand_id IS NOT NULL)", name="brand"),
         CheckConstraint("(role = 'distributor') = (distributor_id IS NOT NULL)", name="distributor"),
-        UniqueConstraint("role", "brand_id", "distributor_id", postgresql_nulls_not_distinct=True),
+        CheckConstraint("(role = 'customer') = (customer_id IS NOT NULL)", name="customer"),
+        UniqueConstraint("role", "brand_id", "distributor_id", "customer_id", postgresql_nulls_not_distinct=True),
     )
 
     id: Mapped[int] = key("accounts")
@@ -24,3 +25,4 @@ class Account(Base):
     brand_id: Mapped[int | None] = mapped_column(ForeignKey("brands.id"))
     distributor_id: Mapped[int | None] = mapped_column(ForeignKey("distributors.id"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))

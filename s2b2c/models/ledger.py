@@ -35,8 +35,8 @@ class Transfer(Base):
         UniqueConstraint("branch_id", "source_type", "source_id", "code", "debit_account_id", "credit_account_id"),
         one_of(
             "code",
-            *("payment", "supply", "commission", "revenue", "subsidy"),
-            *("refund", "supply_return", "clawback", "revenue_return"),
+            *("payment", "freight", "supply", "commission", "revenue", "subsidy"),
+            *("refund", "freight_refund", "supply_return", "clawback", "revenue_return"),
         ),
         one_of("source_type", "order", "refund"),
         CheckConstraint("amount > 0", name="amount"),

@@ -1,4 +1,4 @@
-"""Customers, orders and their lines, refunds.
+"""Orders and their lines, how they are shipped, refunds.
 
 Events (orders, lines, commissions, transfers) have foreign keys to one another, but name plans, rules, tiers, uplines,
 variants, ledger accounts and statements without one: a foreign key locks the row that it names, so every order would
@@ -27,20 +27,11 @@ from sqlalchemy.types import BigInteger
 from s2b2c.db import Base, key, number, one_of
 
 
-class Customer(Base):
-    """A buyer (消费者), known by the reference of the system it came from."""
-
-    __tablename__ = "customers"
-
-    id: Mapped[int] = key("customers")
-    ref: Mapped[str] = mapped_column(unique=True)
-
-
 class Claim(Base):
     """A name from outside that may be used once, and the event it led to; it outlives every move of branches."""
 
     __tablename__ = "claims"
-    __table_args__ = (one_of("kind", "order_no", "refund"),)
+    __table_args__ = (one_of("kind", "order_no", "order_token", "refund", "payment_intent"),)
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -71,7 +62,28 @@ class Order(Base):
             "AND cardinality(upline_states) = cardinality(upline) END",
             name="upline",
         ),
+        CheckConstraint("freight >= 0", name="freight"),
+        CheckConstraint("(cancelled_at IS NULL) = (state <> 'cancelled')", name="cancelled_at"),
+        CheckConstraint(
+            "CASE WHEN state IN ('shipped', 'received') THEN shipped_at IS NOT NULL "
+            "ELSE shipped_at IS NULL OR state = 'completed' END",
+            name="shipped_at",
+        ),
+        CheckConstraint(
+            "CASE state WHEN 'received' THEN received_at IS NOT NULL "
+            "WHEN 'completed' THEN (received_at IS NULL) = (shipped_at IS NULL) ELSE received_at IS NULL END",
+            name="received_at",
+        ),
+        CheckConstraint(
+            "placed_at <= cancelled_at AND paid_at <= shipped_at AND shipped_at <= received_at "
+            "AND received_at <= completed_at",
+            name="times_between",
+        ),
+        CheckConstraint("due_at IS NULL OR state IN ('placed', 'shipped', 'received')", name="due_at"),
         Index("ix_orders_paid_at", "paid_at"),
+        Index("ix_orders_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index(None, "customer_id", "id"),
+        Index(None, "seller_id", "id"),
         Index("ix_orders_placed", "placed_at", postgresql_where=text("state = 'placed'")),
         Index(
             "ix_orders_not_rolled_up", "branch_id", "id", postgresql_where=text("NOT rolled_up AND paid_at IS NOT NULL")
@@ -95,6 +107,14 @@ class Order(Base):
     upline_states: Mapped[list[str] | None]
     plan_id: Mapped[int | None]
     rolled_up: Mapped[bool] = mapped_column(server_default=false())
+    freight: Mapped[int] = mapped_column(server_default="0")
+    """What the customer pays for shipping, beside the lines."""
+    shipped_at: Mapped[datetime | None]
+    """Both this and `received_at` are unknown of an order that was imported."""
+    received_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    """When the worker takes the next step: what is not paid expires, what was shipped is received, then completed."""
 
 
 class OrderBatch(NamedTuple):
@@ -152,6 +172,76 @@ class OrderLine(Base):
     """The brand statement that pays `supply`."""
 
 
+class OrderAddress(Base):
+    """Where an order goes, as it was when it was placed."""
+
+    __tablename__ = "order_addresses"
+    __table_args__ = (
+        PrimaryKeyConstraint("branch_id", "order_id"),
+        ForeignKeyConstraint(["branch_id", "order_id"], ["orders.branch_id", "orders.id"]),
+    )
+
+    branch_id: Mapped[int]
+    order_id: Mapped[int]
+    recipient: Mapped[str]
+    phone: Mapped[str]
+    region: Mapped[str]
+    street: Mapped[str]
+
+
+class SupplyOrder(Base):
+    """What one brand ships of an order (一件代发)."""
+
+    __tablename__ = "supply_orders"
+    __table_args__ = (
+        ForeignKeyConstraint(["branch_id", "order_id"], ["orders.branch_id", "orders.id"]),
+        UniqueConstraint("branch_id", "order_id", "brand_id"),
+        Index("ix_supply_orders_brand_id", "brand_id", "id"),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = key("supply_orders")
+    order_id: Mapped[int]
+    brand_id: Mapped[int]
+    shipped_at: Mapped[datetime | None]
+    """When the last unit that was not refunded before left."""
+
+
+class Shipment(Base):
+    """A parcel of a supply order."""
+
+    __tablename__ = "shipments"
+    __table_args__ = (
+        ForeignKeyConstraint(["branch_id", "supply_order_id"], ["supply_orders.branch_id", "supply_orders.id"]),
+        UniqueConstraint("branch_id", "supply_order_id", "carrier", "tracking_no"),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = key("shipments")
+    supply_order_id: Mapped[int]
+    carrier: Mapped[str]
+    tracking_no: Mapped[str]
+    shipped_at: Mapped[datetime]
+
+
+class ShipmentLine(Base):
+    """How many units of a line are in a parcel."""
+
+    __tablename__ = "shipment_lines"
+    __table_args__ = (
+        PrimaryKeyConstraint("branch_id", "shipment_id", "line_id"),
+        ForeignKeyConstraint(["branch_id", "shipment_id"], ["shipments.branch_id", "shipments.id"]),
+        ForeignKeyConstraint(["branch_id", "line_id"], ["order_lines.branch_id", "order_lines.id"]),
+        CheckConstraint("quantity >= 1", name="quantity"),
+        Index(None, "branch_id", "line_id"),
+    )
+
+    branch_id: Mapped[int]
+    shipment_id: Mapped[int]
+    line_id: Mapped[int]
+    quantity: Mapped[int]
+
+
 class Refund(Base):
     """Money that went back to the customer of an order, or (`reverses_id`) a refund that was taken back itself.
 
@@ -187,6 +277,8 @@ class Refund(Base):
     rolled_up: Mapped[bool] = mapped_column(server_default=false())
     run_id: Mapped[int | None]
     """The settlement run in which all that it takes back stands."""
+    freight: Mapped[int] = mapped_column(server_default="0")
+    """What of it was paid for shipping, beside the lines; of a reversal the negative of its refund's."""
 
 
 class RefundBatch(NamedTuple):
