@@ -44,6 +44,9 @@ Row_ = TypeVarTuple("Row_")
 # of the new rows and would look them up one by one, or join a whole table in a loop: hours instead of seconds.
 PLAN_FOR_BULK = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '128MB', true)")
 
+# For a transaction that looks everything up by its key: each statement is planned once for a connection.
+PLAN_ONCE = text("SET LOCAL plan_cache_mode = force_generic_plan")
+
 
 class Base(DeclarativeBase):
     metadata = MetaData(
@@ -120,6 +123,7 @@ class Database:
 
         `reuse_plans` suits small statements alone: a plan for some batch of orders takes any batch to be small.
         """
+        self.url = url
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,

@@ -38,14 +38,11 @@ from s2b2c.sql import statements
 
 
 async def post_payments(session: AsyncSession, orders: OrderBatch, *, rail: str) -> None:
-    """What was paid for these orders goes from the clearing account of `rail` into escrow.
+    """What was paid for these orders goes from the clearing account of `rail` to escrow, their freight to revenue.
 
     Raises IntegrityError when one of them was posted before: each is paid once.
     """
-    accounts = {
-        "clearing": await _platform_account(session, "clearing", rail),
-        "escrow": await _platform_account(session, "escrow"),
-    }
+    accounts = await _platform_accounts(session, "clearing", "escrow", "revenue", rail=rail)
     await session.execute(statements("ledger")["post_payments"], orders._asdict() | accounts)
 
 
@@ -57,20 +54,17 @@ async def post_completions(session: AsyncSession, orders: OrderBatch) -> None:
     Raises IntegrityError when one of them was posted before: each is completed once.
     """
     await session.execute(statements("ledger")["open_accounts"], orders._asdict())
-    accounts = {
-        "escrow": await _platform_account(session, "escrow"),
-        "revenue": await _platform_account(session, "revenue"),
-    }
+    accounts = await _platform_accounts(session, "escrow", "revenue")
     await session.execute(statements("ledger")["post_completions"], orders._asdict() | accounts)
 
 
 async def post_refunds(session: AsyncSession, refunds: RefundBatch) -> None:
-    """What was refunded goes from escrow back to where the payment came from; a reversed refund the other way.
+    """What was refunded goes from escrow, its freight from revenue, to where the payment came from; a reversal back.
 
     Raises IntegrityError when one of them was posted before: each is refunded once.
     """
-    escrow = {"escrow": await _platform_account(session, "escrow")}
-    await session.execute(statements("ledger")["post_refunds"], refunds._asdict() | escrow)
+    accounts = await _platform_accounts(session, "escrow", "revenue")
+    await session.execute(statements("ledger")["post_refunds"], refunds._asdict() | accounts)
 
 
 async def post_returns(session: AsyncSession, refunds: RefundBatch) -> None:
@@ -78,10 +72,7 @@ async def post_returns(session: AsyncSession, refunds: RefundBatch) -> None:
 
     Raises IntegrityError when one of them was posted before: each gives back once.
     """
-    accounts = {
-        "escrow": await _platform_account(session, "escrow"),
-        "revenue": await _platform_account(session, "revenue"),
-    }
+    accounts = await _platform_accounts(session, "escrow", "revenue")
     await session.execute(statements("ledger")["post_returns"], refunds._asdict() | accounts)
 
 
@@ -302,10 +293,21 @@ async def checkpoint(session: AsyncSession) -> int:
     return int(to_id - horizon.through_id)
 
 
-async def _platform_account(session: AsyncSession, kind: str, rail: str | None = None) -> int:
-    found = select(LedgerAccount.id).where(LedgerAccount.kind == kind, LedgerAccount.rail.is_not_distinct_from(rail))
-    account_id = await session.scalar(found)
-    if account_id is None:
-        await session.execute(insert(LedgerAccount).values(kind=kind, rail=rail).on_conflict_do_nothing())
-        account_id = (await session.scalars(found)).one()
-    return account_id
+async def _platform_accounts(session: AsyncSession, *kinds: str, rail: str | None = None) -> dict[str, int]:
+    """The platform's accounts of these kinds, made where they are missing; `rail` is of the clearing account."""
+    ours = {"kinds": list(kinds), "rail": rail}
+    found = {row.kind: row.id for row in await session.execute(_PLATFORM_ACCOUNTS, ours)}
+    if len(found) < len(kinds):
+        missing = [{"kind": kind, "rail": rail if kind == "clearing" else None} for kind in kinds if kind not in found]
+        await session.execute(insert(LedgerAccount).values(missing).on_conflict_do_nothing())
+        found = {row.kind: row.id for row in await session.execute(_PLATFORM_ACCOUNTS, ours)}
+    return found
+
+
+_PLATFORM_ACCOUNTS = text(
+    """
+    SELECT kind, id FROM ledger_accounts
+    WHERE kind = ANY(CAST(:kinds AS text[])) AND brand_id IS NULL AND distributor_id IS NULL
+      AND rail IS NOT DISTINCT FROM CASE kind WHEN 'clearing' THEN CAST(:rail AS text) END
+    """
+)

@@ -151,6 +151,15 @@ async def a_customer(session: AsyncSession) -> models.Customer:
     return customer
 
 
+async def an_address(session: AsyncSession, customer: models.Customer) -> models.Address:
+    address = models.Address(
+        customer_id=customer.id, recipient="王小明", phone="13800001234", region="上海市 浦东新区", street="世纪大道1号"
+    )
+    session.add(address)
+    await session.flush()
+    return address
+
+
 async def an_order(
     session: AsyncSession,
     store: models.Store,

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import audit, models, orders, ranking, settlements
-from s2b2c.orders import Refund, RefundedLine
+from s2b2c.orders import Parcel, Refund, RefundedLine, ship
 from s2b2c.sql import statements
 from tests import factories
 
@@ -67,24 +67,41 @@ async def _a_world(session: AsyncSession) -> dict[str, int | str]:
                 kind="order_no", name=order.order_no, branch_id=order.branch_id, event_id=order.id
             )
         )
+        order.freight = 0 if state == "paid" else 600
         names[state] = order.id
     back = RefundedLine(1, quantity=1, goods_back=True)
     for state, completed_at in {"settled": COMPLETED_AT, "completed": LATER, "paid": None}.items():
-        await orders.pay(session, [(top.id, int(names[state]), PAID_AT)], rail="import")
+        rail = "stripe" if state == "paid" else "import"
+        await orders.pay(session, [(top.id, int(names[state]), PAID_AT)], rail=rail)
         if state == "settled":
             await orders.refund(session, [Refund(top.id, int(names[state]), state, REFUNDED_AT[state], [back])])
         if completed_at:
             await orders.complete(session, [(top.id, int(names[state]), completed_at)], hold_days=7)
-    completed = [Refund(top.id, int(names["completed"]), "completed", REFUNDED_AT["completed"], [back])]
+    completed = [Refund(top.id, int(names["completed"]), "completed", REFUNDED_AT["completed"], [back], freight=50)]
     assert await orders.refund(session, completed) == 1
     await orders.refund(session, [Refund(top.id, int(names["placed"]), "placed", PAID_AT, [back])])
+    await _ship_what_stripe_paid(session, top.id, int(names["paid"]), variant.brand_id)
     assert await ranking.roll_up(session) == 5
     settled = await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
     assert settled is not None
     names["run"] = settled.run_id
-    accounts = await session.execute(text("SELECT kind, min(id) FROM ledger_accounts GROUP BY kind"))
+    accounts = await session.execute(
+        text("SELECT CASE rail WHEN 'stripe' THEN rail ELSE kind END, min(id) FROM ledger_accounts GROUP BY 1")
+    )
     names |= {f"a_{kind}": account for kind, account in accounts}
     return names | await _keys(session) | await _refund_keys(session)
+
+
+async def _ship_what_stripe_paid(session: AsyncSession, branch_id: int, order_id: int, brand_id: int) -> None:
+    of_order = {"branch_id": branch_id, "order_id": order_id}
+    payment = {"method": "intent", "amount": 9899, "state": "succeeded", "intent_id": "pi_1"}
+    times = {"created_at": PAID_AT, "succeeded_at": PAID_AT}
+    made = await session.scalar(insert(models.Payment).values(of_order | payment | times).returning(models.Payment.id))
+    claim = {"kind": "payment_intent", "name": "pi_1", "branch_id": branch_id, "event_id": made}
+    await session.execute(insert(models.Claim).values(claim))
+    supply_order = insert(models.SupplyOrder).values(of_order | {"brand_id": brand_id}).returning(models.SupplyOrder.id)
+    parcel = Parcel(branch_id, await session.scalar(supply_order) or 0, "顺丰", "SF1", {1: 1})
+    await ship(session, [parcel], brand_id=brand_id, now=PAID_AT)
 
 
 async def _refund_keys(session: AsyncSession) -> dict[str, int | str]:
@@ -232,6 +249,21 @@ CORRUPTIONS = {
     ),
     "payment_transfers": _shifted("code = 'payment'"),
     "supply_transfers": _shifted("code = 'supply'"),
+    "stripe_payments": _wrong("orders {branch}/{paid}", "UPDATE payments SET amount = amount + 1"),
+    "shipped_units": _wrong(
+        "order_lines {branch}/{line_paid}", "UPDATE shipment_lines SET quantity = 3 WHERE line_id = {line_paid}"
+    ),
+    "freight_transfers": _shifted("code = 'freight'"),
+    "freight_refunds": _wrong(
+        "orders {branch}/{completed}",
+        *(
+            f"UPDATE {table} = CASE {key} WHEN {{settled}} THEN 1151 ELSE 49 END WHERE {which} {key} IN ({{settled}}, {{completed}})"
+            for table, key, which in (
+                ("orders SET freight", "id", ""),
+                ("transfers SET amount", "source_id", "code = 'freight' AND"),
+            )
+        ),
+    ),
     "commission_transfers": _shifted("code = 'commission' AND amount = 1187"),
     "revenue_transfers": _shifted("code = 'revenue'"),
     "transfer_times": _wrong(
@@ -372,7 +404,7 @@ async def test_right_checkpoints_are_clean(session: AsyncSession) -> None:
         (["a_escrow"], "UPDATE ledger_checkpoints SET credits = credits - 1 WHERE account_id = {a_escrow}"),
         (["a_escrow"], "DELETE FROM ledger_checkpoints WHERE account_id = {a_escrow}"),
         (["unused"], "INSERT INTO ledger_checkpoints VALUES ({unused}, 0, 0)"),
-        (["a_clearing", "a_escrow"], "UPDATE transfers SET id = id + 999 WHERE source_id = {paid}"),
+        (["a_stripe", "a_escrow"], "UPDATE transfers SET id = id + 999 WHERE source_id = {paid}"),
         (
             ["a_brand_payable", "a_escrow"],
             "UPDATE transfers SET id = 0 WHERE id > (SELECT through_id FROM ledger_horizon)",

@@ -116,7 +116,7 @@ async def test_the_horizon_waits_for_an_open_order(db: Database, *, committed: b
         store = await factories.a_store(session)
         variant = await factories.a_variant(session, supply_price=2600)
         low, high = [await factories.an_order(session, store, (variant, 2, 4990, 81)) for _ in range(2)]
-        for kind in ("clearing", "escrow"):
+        for kind in ("clearing", "escrow", "revenue"):
             session.add(models.LedgerAccount(kind=kind, rail="import" if kind == "clearing" else None))
     async with db.write() as slow:
         assert await orders.pay(slow, [(low.branch_id, low.id, PAID_AT)], rail="import") == 1

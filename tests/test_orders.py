@@ -29,7 +29,7 @@ async def _balances(session: AsyncSession) -> dict[str, int]:
     totals: dict[str, int] = {}
     for account in accounts:
         totals[account.kind] = totals.get(account.kind, 0) + await ledger.balance(session, account.id)
-    return totals
+    return {kind: total for kind, total in totals.items() if total}
 
 
 async def _worked_example(session: AsyncSession) -> models.Order:
@@ -47,7 +47,6 @@ async def test_payment_goes_to_escrow_and_completion_splits_it(session: AsyncSes
     assert await _complete(session, order) == 1
     assert await _balances(session) == {
         "clearing": -9899,
-        "escrow": 0,
         "brand_payable": 5200,
         "commission_payable": 1483,
         "revenue": 3216,
@@ -93,9 +92,7 @@ async def test_a_loss_is_paid_in_by_the_platform(session: AsyncSession) -> None:
     await _complete(session, order)
     assert await _balances(session) == {
         "clearing": -2000,
-        "escrow": 0,
         "brand_payable": 2600,
-        "commission_payable": 0,
         "revenue": -600,
     }
     assert (await session.scalars(text("SELECT code FROM transfers ORDER BY id"))).all() == [
@@ -126,7 +123,6 @@ async def test_many_orders_at_once_are_the_same_as_one_by_one(session: AsyncSess
     assert await _complete(session, *placed) == 6
     assert await _balances(session) == {
         "clearing": -6 * 9980,
-        "escrow": 0,
         "brand_payable": 12 * 2600,
         "commission_payable": 12 * 598,
         "revenue": 12 * (4990 - 2600 - 598),

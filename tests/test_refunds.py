@@ -259,7 +259,7 @@ async def test_of_another_order_or_none(session: AsyncSession) -> None:
     variant = (await session.scalars(select(models.Variant))).one()
     other = await factories.an_order(session, store, (variant, 1, 4990, 0))
     cancelled = await factories.an_order(session, store, (variant, 1, 4990, 0))
-    cancelled.state = "cancelled"
+    await orders.cancel(session, [(cancelled.branch_id, cancelled.id, cancelled.placed_at)])
     await session.flush()
     await _refund(session, order, "a", _amount(1))
     with pytest.raises(Refused, match="The reference a is of a refund of another order"):

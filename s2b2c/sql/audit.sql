@@ -27,7 +27,7 @@ SELECT format('refunds %s/%s', r.branch_id, r.id), format('%s, order %s is %s', 
 FROM refunds r
 JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
 WHERE (r.state = 'waiting') <> (o.paid_at IS NULL)
-   OR NOT EXISTS (SELECT FROM refund_lines l WHERE l.branch_id = r.branch_id AND l.refund_id = r.id)
+   OR (r.freight = 0 AND NOT EXISTS (SELECT FROM refund_lines l WHERE l.branch_id = r.branch_id AND l.refund_id = r.id))
 UNION ALL
 SELECT format('refunds %s/%s', r.branch_id, r.id), format('reverses %s', r.reverses_id)
 FROM refunds r
@@ -183,11 +183,14 @@ WHERE p.paid_positions <> coalesce(r.depth, 0)
 -- name: order_states
 -- the state of an order agrees with its times, and they follow each other
 SELECT format('orders %s/%s', branch_id, id),
-       format('%s, placed %s, paid %s, completed %s, matures %s', state, placed_at, paid_at, completed_at, matures_at)
+       format('%s, placed %s, paid %s, shipped %s, received %s, completed %s, matures %s, cancelled %s', state, placed_at, paid_at,
+              shipped_at, received_at, completed_at, matures_at, cancelled_at)
 FROM orders
 WHERE (paid_at IS NULL) <> (state IN ('placed', 'cancelled')) OR (completed_at IS NULL) <> (state <> 'completed')
-   OR (completed_at IS NULL) <> (matures_at IS NULL)
-   OR placed_at > paid_at OR paid_at > completed_at OR completed_at > matures_at
+   OR (completed_at IS NULL) <> (matures_at IS NULL) OR (cancelled_at IS NULL) <> (state <> 'cancelled')
+   OR (shipped_at IS NULL AND state IN ('shipped', 'received')) OR (received_at IS NULL AND state = 'received')
+   OR placed_at > paid_at OR paid_at > completed_at OR completed_at > matures_at OR placed_at > cancelled_at
+   OR paid_at > shipped_at OR shipped_at > received_at OR received_at > completed_at
 
 -- name: empty_orders
 -- every order has a line
@@ -196,7 +199,7 @@ FROM orders o
 WHERE NOT EXISTS (SELECT FROM order_lines l WHERE l.branch_id = o.branch_id AND l.order_id = o.id)
 
 -- name: claims
--- every order and refund has claimed its name, and every claim has its order or refund
+-- every order and refund has claimed its name, and every claim has its order, refund or payment
 SELECT CASE WHEN o.id IS NULL THEN format('claims %s', c.name) ELSE format('orders %s/%s', o.branch_id, o.id) END,
        format('order %s, claim of %s/%s', o.order_no, c.branch_id, c.event_id)
 FROM orders o
@@ -210,6 +213,12 @@ FROM (SELECT * FROM refunds WHERE reverses_id IS NULL) AS r
 FULL JOIN (SELECT * FROM claims WHERE kind = 'refund') AS c
     ON c.name = r.reference AND c.branch_id = r.branch_id AND c.event_id = r.id
 WHERE r.id IS NULL OR c.name IS NULL
+UNION ALL
+SELECT format('claims %s', c.name), format('%s of %s/%s', c.kind, c.branch_id, c.event_id)
+FROM claims c
+LEFT JOIN orders o ON c.kind = 'order_token' AND o.branch_id = c.branch_id AND o.id = c.event_id
+LEFT JOIN payments p ON c.kind = 'payment_intent' AND p.branch_id = c.branch_id AND p.id = c.event_id AND p.intent_id = c.name
+WHERE c.kind IN ('order_token', 'payment_intent') AND o.id IS NULL AND p.id IS NULL
 
 -- name: order_uplines
 -- the upline of a paid order begins with the seller, and all its members are distributors
@@ -251,6 +260,58 @@ FULL JOIN (
     GROUP BY t.branch_id, t.source_id
 ) AS posted USING (branch_id, id)
 WHERE paid IS DISTINCT FROM amount OR transfers > 1 OR NOT right_way
+
+-- name: stripe_payments
+-- what an order got from Stripe is a payment that has succeeded, of all the order cost
+SELECT format('orders %s/%s', o.branch_id, o.id), format('posted %s, payments %s', posted.amount, payments.amounts)
+FROM (
+    SELECT t.branch_id, t.source_id, sum(t.amount) AS amount
+    FROM transfers t JOIN ledger_accounts a ON a.id = t.debit_account_id AND a.kind = 'clearing' AND a.rail = 'stripe'
+    WHERE t.source_type = 'order'
+    GROUP BY t.branch_id, t.source_id
+) AS posted
+JOIN orders o ON o.branch_id = posted.branch_id AND o.id = posted.source_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(amount ORDER BY id), '{}') AS amounts FROM payments
+    WHERE branch_id = o.branch_id AND order_id = o.id AND state = 'succeeded'
+) AS payments
+WHERE posted.amount <> ALL (payments.amounts)
+
+-- name: shipped_units
+-- no line had more units shipped than were bought, nor by another brand than its own
+SELECT format('order_lines %s/%s', l.branch_id, l.id), format('bought %s, shipped %s', l.quantity, sum(c.quantity))
+FROM order_lines l
+JOIN shipment_lines c ON c.branch_id = l.branch_id AND c.line_id = l.id
+JOIN shipments p ON p.branch_id = c.branch_id AND p.id = c.shipment_id
+JOIN supply_orders s ON s.branch_id = p.branch_id AND s.id = p.supply_order_id
+GROUP BY l.branch_id, l.id
+HAVING sum(c.quantity) > l.quantity OR bool_or(s.brand_id <> l.brand_id OR s.order_id <> l.order_id)
+
+-- name: freight_transfers
+-- the freight of a paid order, and what an applied refund gave back of it, went between clearing and revenue, each once
+SELECT format('%ss %s/%s', source_type, branch_id, id), format('freight %s, posted %s in %s transfers', freight, amount, transfers)
+FROM (
+    SELECT branch_id, 'order' AS source_type, id, freight FROM orders WHERE paid_at IS NOT NULL AND freight > 0
+    UNION ALL
+    SELECT branch_id, 'refund', id, -freight FROM refunds WHERE state = 'applied' AND freight <> 0
+) AS expected
+FULL JOIN (
+    SELECT t.branch_id, t.source_type, t.source_id AS id, count(*) AS transfers,
+           sum(CASE WHEN debit.kind = 'clearing' AND credit.kind = 'revenue' THEN t.amount
+                    WHEN debit.kind = 'revenue' AND credit.kind = 'clearing' THEN -t.amount END) AS amount
+    FROM transfers t
+    JOIN ledger_accounts debit ON debit.id = t.debit_account_id
+    JOIN ledger_accounts credit ON credit.id = t.credit_account_id
+    WHERE t.code IN ('freight', 'freight_refund')
+    GROUP BY t.branch_id, t.source_type, t.source_id
+) AS posted USING (branch_id, source_type, id)
+WHERE freight IS DISTINCT FROM amount OR transfers > 1
+
+-- name: freight_refunds
+-- no order had more freight refunded than it paid
+SELECT format('orders %s/%s', o.branch_id, o.id), format('freight %s, refunded %s', o.freight, sum(r.freight))
+FROM orders o JOIN refunds r ON r.branch_id = o.branch_id AND r.order_id = o.id
+GROUP BY o.branch_id, o.id HAVING sum(r.freight) NOT BETWEEN 0 AND o.freight
 
 -- name: supply_transfers
 -- a completed order has posted the supply of each brand from escrow to that brand, and no other order has
@@ -326,7 +387,8 @@ SELECT format('transfers %s/%s', t.branch_id, t.id), format('%s posted %s, order
        o.paid_at, o.completed_at)
 FROM transfers t
 JOIN orders o ON o.branch_id = t.branch_id AND o.id = t.source_id
-WHERE t.source_type = 'order' AND t.posted_at <> CASE t.code WHEN 'payment' THEN o.paid_at ELSE o.completed_at END
+WHERE t.source_type = 'order'
+  AND t.posted_at <> CASE WHEN t.code IN ('payment', 'freight') THEN o.paid_at ELSE o.completed_at END
 UNION ALL
 SELECT format('transfers %s/%s', t.branch_id, t.id), format('%s posted %s, refunded %s, order completed %s', t.code, t.posted_at,
        r.refunded_at, o.completed_at)
@@ -334,7 +396,8 @@ FROM transfers t
 JOIN refunds r ON r.branch_id = t.branch_id AND r.id = t.source_id
 JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
 WHERE t.source_type = 'refund'
-  AND t.posted_at <> CASE t.code WHEN 'refund' THEN r.refunded_at ELSE greatest(r.refunded_at, o.completed_at) END
+  AND t.posted_at <> CASE WHEN t.code IN ('refund', 'freight_refund') THEN r.refunded_at
+                          ELSE greatest(r.refunded_at, o.completed_at) END
 
 -- name: refund_transfers
 -- an applied refund has left escrow for clearing; of a completed order escrow has got back each part of it, and no other has
@@ -396,28 +459,41 @@ FROM (
     GROUP BY 1, 2
 ) AS posted
 FULL JOIN (
-    SELECT part.kind, part.owner_id, sum(part.amount) AS expected
+    SELECT kind, owner_id, sum(amount) AS expected
     FROM (
-        SELECT l.brand_id, o.state = 'completed' AS is_completed, sum(l.paid - l.refunded) AS paid, sum(l.supply) AS supply,
-               sum(l.platform) AS platform
-        FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
-        WHERE o.paid_at IS NOT NULL
-        GROUP BY 1, 2
-    ) AS sold
-    CROSS JOIN LATERAL (
-        VALUES ('clearing', 0, -paid),
-               ('escrow', 0, CASE WHEN is_completed THEN 0 ELSE paid END),
-               ('revenue', 0, CASE WHEN is_completed THEN platform ELSE 0 END),
-               ('brand_payable', brand_id, CASE WHEN is_completed THEN supply ELSE 0 END)
-    ) AS part (kind, owner_id, amount)
-    GROUP BY 1, 2
-    UNION ALL
-    SELECT 'commission_payable', c.distributor_id, sum(c.amount - clawed(c.amount, l.refunded, l.paid))
-    FROM orders o
-    JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
-    JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
-    WHERE o.state = 'completed'
-    GROUP BY c.distributor_id
+        SELECT part.kind, part.owner_id, part.amount
+        FROM (
+            SELECT l.brand_id, o.state = 'completed' AS is_completed, sum(l.paid - l.refunded) AS paid, sum(l.supply) AS supply,
+                   sum(l.platform) AS platform
+            FROM orders o JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+            WHERE o.paid_at IS NOT NULL
+            GROUP BY 1, 2
+        ) AS sold
+        CROSS JOIN LATERAL (
+            VALUES ('clearing', 0, -paid),
+                   ('escrow', 0, CASE WHEN is_completed THEN 0 ELSE paid END),
+                   ('revenue', 0, CASE WHEN is_completed THEN platform ELSE 0 END),
+                   ('brand_payable', brand_id, CASE WHEN is_completed THEN supply ELSE 0 END)
+        ) AS part (kind, owner_id, amount)
+        UNION ALL
+        SELECT part.kind, 0, part.amount
+        FROM (
+            SELECT sum(freight) AS amount FROM (
+                SELECT freight FROM orders WHERE paid_at IS NOT NULL
+                UNION ALL
+                SELECT -freight FROM refunds WHERE state = 'applied'
+            ) AS each
+        ) AS freight
+        CROSS JOIN LATERAL (VALUES ('clearing', -freight.amount), ('revenue', freight.amount)) AS part (kind, amount)
+        UNION ALL
+        SELECT 'commission_payable', c.distributor_id, sum(c.amount - clawed(c.amount, l.refunded, l.paid))
+        FROM orders o
+        JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+        JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
+        WHERE o.state = 'completed'
+        GROUP BY c.distributor_id
+    ) AS part
+    GROUP BY kind, owner_id
 ) AS owed USING (kind, owner_id)
 WHERE coalesce(balance, 0) <> coalesce(expected, 0)
 

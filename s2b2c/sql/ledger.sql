@@ -28,18 +28,21 @@ ORDER BY kind, brand_id, distributor_id
 ON CONFLICT DO NOTHING
 
 -- name: post_payments
--- The whole of `paid` of each order: clearing -> escrow.
+-- The whole of `paid` of each order: clearing -> escrow; freight is the platform's at once.
 INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
-SELECT batch.branch_id, 'order', batch.order_id, 'payment', :clearing, :escrow, line.paid, o.paid_at
+SELECT batch.branch_id, 'order', batch.order_id, part.code, :clearing, part.credit_account_id, part.amount, o.paid_at
 FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
 CROSS JOIN LATERAL (
-    SELECT paid_at FROM orders WHERE branch_id = batch.branch_id AND id = batch.order_id OFFSET 0
+    SELECT paid_at, freight FROM orders WHERE branch_id = batch.branch_id AND id = batch.order_id OFFSET 0
 ) AS o
 CROSS JOIN LATERAL (
     SELECT sum(paid) AS paid FROM order_lines WHERE branch_id = batch.branch_id AND order_id = batch.order_id
 ) AS line
-WHERE line.paid > 0
-ORDER BY batch.order_id
+CROSS JOIN LATERAL (
+    VALUES ('payment', CAST(:escrow AS bigint), line.paid), ('freight', CAST(:revenue AS bigint), o.freight)
+) AS part (code, credit_account_id, amount)
+WHERE part.amount > 0
+ORDER BY batch.order_id, part.credit_account_id
 
 -- name: post_completions
 -- The split of what was paid for each order: escrow -> brands, distributors and revenue; a negative platform part is paid
@@ -96,22 +99,30 @@ WHERE amount > 0
 ORDER BY order_id, code, credit_account_id
 
 -- name: post_refunds
--- What was refunded goes from escrow to where its payment came from; a reversed refund goes the other way.
+-- What was refunded goes from escrow, and its freight from revenue, to where its payment came from; a reversed refund goes
+-- the other way.
 WITH part AS (
-    SELECT r.branch_id, r.id, r.refunded_at, payment.debit_account_id AS clearing, sum(l.amount) AS amount
+    SELECT r.branch_id, r.id, r.refunded_at, payment.clearing, part.*
     FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:refund_ids AS bigint[])) AS batch (branch_id, refund_id)
     JOIN refunds r ON r.branch_id = batch.branch_id AND r.id = batch.refund_id
-    JOIN refund_lines l ON l.branch_id = r.branch_id AND l.refund_id = r.id
-    LEFT JOIN transfers payment ON payment.branch_id = r.branch_id AND payment.source_type = 'order'
-        AND payment.source_id = r.order_id AND payment.code = 'payment'
-    GROUP BY r.branch_id, r.id, r.refunded_at, payment.debit_account_id
+    LEFT JOIN LATERAL (
+        SELECT debit_account_id AS clearing FROM transfers
+        WHERE branch_id = r.branch_id AND source_type = 'order' AND source_id = r.order_id AND code IN ('payment', 'freight')
+        LIMIT 1
+    ) AS payment ON true
+    CROSS JOIN LATERAL (
+        SELECT sum(amount) AS amount FROM refund_lines WHERE branch_id = r.branch_id AND refund_id = r.id
+    ) AS line
+    CROSS JOIN LATERAL (
+        VALUES ('refund', CAST(:escrow AS bigint), line.amount), ('freight_refund', CAST(:revenue AS bigint), r.freight)
+    ) AS part (code, account_id, amount)
 )
 INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
-SELECT branch_id, 'refund', id, 'refund', CASE WHEN amount > 0 THEN :escrow ELSE clearing END,
-       CASE WHEN amount > 0 THEN clearing ELSE :escrow END, abs(amount), refunded_at
+SELECT branch_id, 'refund', id, code, CASE WHEN amount > 0 THEN account_id ELSE clearing END,
+       CASE WHEN amount > 0 THEN clearing ELSE account_id END, abs(amount), refunded_at
 FROM part
 WHERE amount <> 0
-ORDER BY id
+ORDER BY id, account_id
 
 -- name: post_returns
 -- What brands, distributors and the platform give back to escrow, now that they have got their parts of the order.

@@ -1,7 +1,9 @@
 -- name: locked
--- The orders of a batch, locked one after the other by their keys, and when it happened to each.
+-- The orders of a batch, locked one after the other by their keys, and when it happened to each: by the clock of whoever
+-- tells, so never before what we know to have happened.
 batch AS (
-    SELECT o.branch_id, o.id, o.seller_id, o.state, batch.at
+    SELECT o.branch_id, o.id, o.seller_id, o.state,
+           greatest(batch.at, o.placed_at, o.paid_at, o.shipped_at, o.received_at) AS at
     FROM (
         SELECT * FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[]), CAST(:times AS timestamptz[]))
             AS batch (branch_id, order_id, at)
@@ -17,7 +19,7 @@ batch AS (
 WITH
 -- include: orders.locked
 UPDATE orders o
-SET state = 'paid', paid_at = batch.at,
+SET state = 'paid', paid_at = batch.at, due_at = NULL,
     upline = seller.ancestors, upline_tiers = member.tiers, upline_states = member.states,
     plan_id = (SELECT p.id FROM plans p WHERE p.state = 'active' AND p.during @> batch.at)
 FROM batch
@@ -30,8 +32,51 @@ RETURNING o.branch_id, o.id
 WITH
 -- include: orders.locked
 UPDATE orders o
-SET state = 'completed', completed_at = batch.at,
+SET state = 'completed', completed_at = batch.at, due_at = NULL,
     matures_at = batch.at + CAST(:hold_days AS bigint) * interval '86400 seconds'
 FROM batch
 WHERE o.branch_id = batch.branch_id AND o.id = batch.id AND batch.state IN ('paid', 'shipped', 'received')
 RETURNING o.branch_id, o.id
+
+-- name: receive
+WITH
+-- include: orders.locked
+UPDATE orders o
+SET state = 'received', received_at = batch.at,
+    due_at = batch.at + CAST(:complete_days AS bigint) * interval '86400 seconds'
+FROM batch
+WHERE o.branch_id = batch.branch_id AND o.id = batch.id AND batch.state = 'shipped'
+RETURNING o.branch_id, o.id
+
+-- name: cancel
+-- What was reserved goes back, variant by variant in the order in which placing locks them.
+WITH
+-- include: orders.locked
+, cancelled AS (
+    UPDATE orders o
+    SET state = 'cancelled', cancelled_at = batch.at, due_at = NULL
+    FROM batch
+    WHERE o.branch_id = batch.branch_id AND o.id = batch.id AND batch.state = 'placed'
+    RETURNING o.branch_id, o.id
+), reserved AS (
+    SELECT l.variant_id, sum(l.quantity)::bigint AS quantity
+    FROM cancelled c JOIN order_lines l ON l.branch_id = c.branch_id AND l.order_id = c.id
+    GROUP BY l.variant_id
+), stock AS MATERIALIZED (
+    SELECT v.id
+    FROM (SELECT variant_id FROM reserved ORDER BY variant_id) AS r
+    CROSS JOIN LATERAL (SELECT id FROM variants WHERE id = r.variant_id FOR NO KEY UPDATE) AS v
+), given_back AS (
+    UPDATE variants v SET stock = v.stock + r.quantity
+    FROM reserved r JOIN stock ON stock.id = r.variant_id
+    WHERE v.id = r.variant_id
+)
+SELECT branch_id, id FROM cancelled
+
+-- name: due
+-- Orders whose next step is due, those that have waited longest first; what somebody else is working on is left to them.
+SELECT branch_id, id, due_at FROM orders
+WHERE state = :state AND due_at <= :now
+ORDER BY due_at, branch_id, id
+LIMIT :limit
+FOR NO KEY UPDATE SKIP LOCKED

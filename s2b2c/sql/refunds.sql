@@ -19,14 +19,39 @@ ON CONFLICT (kind, name) DO NOTHING
 RETURNING name, event_id
 
 -- name: record
-INSERT INTO refunds (branch_id, id, order_id, reference, state, refunded_at)
-SELECT o.branch_id, asked.id, o.id, asked.reference, CASE WHEN o.paid_at IS NULL THEN 'waiting' ELSE 'applied' END, asked.at
+INSERT INTO refunds (branch_id, id, order_id, reference, state, refunded_at, freight)
+SELECT o.branch_id, asked.id, o.id, asked.reference, CASE WHEN o.paid_at IS NULL THEN 'waiting' ELSE 'applied' END, asked.at,
+       asked.freight
 FROM unnest(
     CAST(:branch_ids AS bigint[]), CAST(:ids AS bigint[]), CAST(:order_ids AS bigint[]), CAST(:names AS text[]),
-    CAST(:times AS timestamptz[])
-) AS asked (branch_id, id, order_id, reference, at)
+    CAST(:times AS timestamptz[]), CAST(:freights AS bigint[])
+) AS asked (branch_id, id, order_id, reference, at, freight)
 JOIN orders o ON o.branch_id = asked.branch_id AND o.id = asked.order_id
 RETURNING branch_id, id, state
+
+-- name: left
+-- What is left of each line of these orders, and under number 0 of their freight; refunds that wait count.
+SELECT l.line_no, (l.paid - coalesce(sum(r.amount), 0))::bigint AS amount
+FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
+JOIN order_lines l ON l.branch_id = batch.branch_id AND l.order_id = batch.order_id
+LEFT JOIN refund_lines r ON r.branch_id = l.branch_id AND r.line_id = l.id
+GROUP BY l.branch_id, l.id
+UNION ALL
+SELECT 0, (o.freight - coalesce(sum(r.freight), 0))::bigint
+FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
+JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
+LEFT JOIN refunds r ON r.branch_id = o.branch_id AND r.order_id = o.id
+GROUP BY o.branch_id, o.id
+ORDER BY line_no
+
+-- name: freight_left
+-- Orders of which more freight was refunded than was paid, and how much more.
+SELECT o.branch_id, o.id, sum(r.freight)::bigint - o.freight AS over
+FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
+JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
+JOIN refunds r ON r.branch_id = o.branch_id AND r.order_id = o.id
+GROUP BY o.branch_id, o.id
+HAVING sum(r.freight) > o.freight
 
 -- name: record_lines
 -- What each refund gives back of each line, in the order they were asked for: as far as units, money and supply are left.
@@ -88,8 +113,8 @@ LIMIT 1
 
 -- name: reverse
 -- What takes a refund back, once: it waits for the payment as its refund does.
-INSERT INTO refunds (branch_id, order_id, reverses_id, state, refunded_at)
-SELECT r.branch_id, r.order_id, r.id, r.state, asked.at
+INSERT INTO refunds (branch_id, order_id, reverses_id, state, refunded_at, freight)
+SELECT r.branch_id, r.order_id, r.id, r.state, asked.at, -r.freight
 FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:ids AS bigint[]), CAST(:times AS timestamptz[]))
     AS asked (branch_id, id, at)
 JOIN refunds r ON r.branch_id = asked.branch_id AND r.id = asked.id

@@ -1,4 +1,4 @@
-"""The life of an order. Every step takes many orders at once and is the same for one and for a million."""
+"""Refunds: what goes back to the customer, and what everybody gives back for it."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,45 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c import commissions, ledger, models
 from s2b2c.errors import AlreadyTaken, BadArgument, NotFound, Refused, WrongState
 from s2b2c.models import OrderBatch, RefundBatch
+from s2b2c.orders.shipping import close
 from s2b2c.sql import statements
-
-OrderEvent = tuple[int, int, datetime]
-"""(branch_id, id) of an order, and when it happened."""
-
-
-async def pay(session: AsyncSession, payments: Sequence[OrderEvent], *, rail: str) -> int:
-    """Paid orders: upline and plan are frozen, commissions written, and the whole of `paid` posted to escrow.
-
-    Refunds that came before their payment follow it. Returns how many were paid now; a payment that arrives again
-    changes nothing.
-    """
-    paid = await _move(session, "pay", payments)
-    if paid.order_ids:
-        await commissions.accrue(session, paid)
-        await ledger.post_payments(session, paid, rail=rail)
-        await _apply(session, await session.execute(statements("refunds")["release"], paid._asdict()))
-    return len(paid.order_ids)
-
-
-async def complete(session: AsyncSession, completions: Sequence[OrderEvent], *, hold_days: int) -> int:
-    """Completed orders: escrow is split, and commissions mature `hold_days` x 86400 s after completion.
-
-    Returns how many were completed now; a completion that arrives again changes nothing.
-    """
-    completed = await _move(session, "complete", completions, hold_days=hold_days)
-    if completed.order_ids:
-        await ledger.post_completions(session, completed)
-        refunds = RefundBatch.of(await session.execute(statements("refunds")["of_orders"], completed._asdict()))
-        if refunds.refund_ids:
-            await ledger.post_returns(session, refunds)
-    return len(completed.order_ids)
-
-
-async def _move(session: AsyncSession, step: str, events: Sequence[OrderEvent], **parameters: int) -> OrderBatch:
-    waiting = OrderBatch.of((branch_id, order_id) for branch_id, order_id, _ in events)
-    times = [time for _, _, time in events]
-    moved = await session.execute(statements("orders")[step], {**waiting._asdict(), "times": times, **parameters})
-    return OrderBatch.of((branch_id, order_id) for branch_id, order_id in moved)
 
 
 class RefundedLine(NamedTuple):
@@ -64,13 +27,14 @@ class RefundedLine(NamedTuple):
 
 
 class Refund(NamedTuple):
-    """`reference` is what whoever asks calls it; never used for another one."""
+    """`reference` is what whoever asks calls it; never used for another one. `freight` is fen of shipping."""
 
     branch_id: int
     order_id: int
     reference: str
     refunded_at: datetime
     lines: Sequence[RefundedLine]
+    freight: int = 0
 
 
 async def refund(session: AsyncSession, refunds: Sequence[Refund]) -> int:
@@ -110,7 +74,9 @@ async def refund(session: AsyncSession, refunds: Sequence[Refund]) -> int:
 def _check(refund: Refund) -> None:
     """Raises Refused(BadArgument) for what can never be right."""
     where = f"Refund {refund.reference}"
-    if not refund.lines:
+    if refund.freight < 0:
+        raise Refused(BadArgument(f"{where}: freight is 0 or more."))
+    if not refund.lines and not refund.freight:
         raise Refused(BadArgument(f"{where} has no line."))
     if len({line.line_no for line in refund.lines}) < len(refund.lines):
         raise Refused(BadArgument(f"{where} names a line twice."))
@@ -151,6 +117,7 @@ async def _record(session: AsyncSession, new: dict[int, Refund]) -> None:
         "order_ids": [it.order_id for it in new.values()],
         "names": [it.reference for it in new.values()],
         "times": [it.refunded_at for it in new.values()],
+        "freights": [it.freight for it in new.values()],
     }
     recorded = (await session.execute(statements("refunds")["record"], heads)).all()
     lines = [(refund_id, it, line) for refund_id, it in new.items() for line in it.lines]
@@ -170,7 +137,34 @@ async def _record(session: AsyncSession, new: dict[int, Refund]) -> None:
             raise Refused(NotFound(f"{where}: the order has no such line."))
         left = f"{wrong.units_left} units, {wrong.amount_left} fen and {wrong.supply_left} fen of supply"
         raise Refused(WrongState(f"{where}: more than is left. Before this call: {left}."))
-    await _apply(session, ((row.branch_id, row.id) for row in recorded if row.state == "applied"))
+    if any(it.freight for it in new.values()):
+        orders = {(it.branch_id, it.order_id) for it in new.values()}
+        for wrong in await session.execute(statements("refunds")["freight_left"], OrderBatch.of(orders)._asdict()):
+            where = next(
+                it.reference for it in new.values() if (it.branch_id, it.order_id) == (wrong.branch_id, wrong.id)
+            )
+            raise Refused(WrongState(f"Refund {where}: {wrong.over} fen of freight more than was paid and is left."))
+    await apply(session, ((row.branch_id, row.id) for row in recorded if row.state == "applied"))
+    await close(session, OrderBatch.of(sorted({(it.branch_id, it.order_id) for it in new.values()})))
+
+
+async def spread(session: AsyncSession, refund: Refund, amount: int) -> Refund:
+    """This refund with the fen that went back and that nobody said of what: over the lines by cumulative floor of what
+    is left of each, then over freight, as far as any is left. The caller has locked the order.
+    """
+    rows = await session.execute(statements("refunds")["left"], OrderBatch.of([refund[:2]])._asdict())
+    left = [(line_no, fen) for line_no, fen in rows]
+    freight = sum(fen for line_no, fen in left if line_no == 0)
+    goods = [(line_no, fen) for line_no, fen in left if line_no > 0 and fen > 0]
+    whole = sum(fen for _, fen in goods)
+    of_goods = min(amount, whole)
+    lines, up_to = [], 0
+    for line_no, fen in goods:
+        part = of_goods * (up_to + fen) // whole - of_goods * up_to // whole
+        up_to += fen
+        if part:
+            lines.append(RefundedLine(line_no, amount=part))
+    return refund._replace(lines=lines, freight=min(amount - of_goods, freight))
 
 
 async def reverse_refunds(session: AsyncSession, reversals: Sequence[tuple[str, datetime]]) -> int:
@@ -202,11 +196,11 @@ async def reverse_refunds(session: AsyncSession, reversals: Sequence[tuple[str, 
     if new:
         batch = RefundBatch.of((row.branch_id, row.id) for row in new)
         await session.execute(statements("refunds")["reverse_lines"], batch._asdict())
-        await _apply(session, ((row.branch_id, row.id) for row in new if row.state == "applied"))
+        await apply(session, ((row.branch_id, row.id) for row in new if row.state == "applied"))
     return len(new)
 
 
-async def _apply(session: AsyncSession, refunds: Iterable[tuple[int, int]]) -> None:
+async def apply(session: AsyncSession, refunds: Iterable[tuple[int, int]]) -> None:
     """What refunds of paid orders do: to the commissions, the lines and the ledger."""
     batch = RefundBatch.of(refunds)
     if not batch.refund_ids:
