@@ -1,10 +1,11 @@
-"""The FastAPI app: /graphql with its explorer, and /health."""
+"""The FastAPI app: /graphql with its explorer, Stripe's events, and /health."""
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import NamedTuple, Self
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -15,28 +16,60 @@ from strawberry.fastapi import GraphQLRouter
 from strawberry.http import GraphQLHTTPResponse, process_result
 from strawberry.types import ExecutionResult
 
+from s2b2c import payments
 from s2b2c.api import explorer
 from s2b2c.api.context import Context
 from s2b2c.api.limits import MAX_BODY_BYTES
 from s2b2c.api.schema import published, schema
+from s2b2c.config import settings
 from s2b2c.db import Database
+from s2b2c.errors import Refused
 
 logger = logging.getLogger(__name__)
 
 
+class Webhook(NamedTuple):
+    """What Stripe may sign its events with, and whether they are about real money."""
+
+    secrets: Sequence[str]
+    livemode: bool
+
+    @classmethod
+    def of_settings(cls) -> Self | None:
+        """None where no secret is set."""
+        secret, key = settings().stripe_webhook_secret, settings().stripe_api_key
+        if secret is None:
+            return None
+        return cls([secret.get_secret_value()], key is not None and "_live_" in key.get_secret_value())
+
+
 def create_app(
-    database: Database, *, token_secret: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    database: Database,
+    *,
+    token_secret: str,
+    gateway: payments.Gateway | None = None,
+    webhook: Webhook | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
-    """The app on this database, which it closes when it stops."""
+    """The app on this database. It closes it, and the gateway, when it stops.
+
+    Without a gateway it takes no payments; without `webhook` it believes nobody to be Stripe.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await database.close()
+        if gateway is not None:
+            await gateway.close()
 
     async def context(connection: HTTPConnection) -> Context:
         return Context(
-            database, clock=clock, secret=token_secret, authorization=connection.headers.get("authorization")
+            database,
+            clock=clock,
+            secret=token_secret,
+            authorization=connection.headers.get("authorization"),
+            gateway=gateway,
         )
 
     app = FastAPI(title="s2b2c", lifespan=lifespan, openapi_url=None)
@@ -60,6 +93,19 @@ def create_app(
             logger.warning("the database does not answer", exc_info=True)
             return JSONResponse({"status": "no database"}, status_code=503)
         return JSONResponse({"status": "ok"})
+
+    @app.post("/stripe/events")
+    async def stripe_events(request: Request) -> Response:
+        """Store what Stripe tells; the worker works on it. Whatever is stored, also before, is answered 200."""
+        if webhook is None:
+            return JSONResponse({"error": "No S2B2C_STRIPE_WEBHOOK_SECRET is set."}, status_code=503)
+        body, signature = await request.body(), request.headers.get("stripe-signature", "")
+        try:
+            async with database.write() as session:
+                await payments.accept(session, body, signature, **webhook._asdict(), now=clock())
+        except Refused as refused:
+            return JSONResponse({"error": refused.refusal.message}, status_code=400)
+        return JSONResponse({"received": True})
 
     return app
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,12 +13,12 @@ import time
 import traceback
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import uvicorn
@@ -25,9 +26,21 @@ from pydantic import ValidationError
 from rich.console import Console
 from sqlalchemy.exc import DBAPIError
 
-from s2b2c import accounts, audit, cli_plans, embedded, exports, imports, main_job, ranking, settlements, worker
+from s2b2c import (
+    accounts,
+    audit,
+    cli_plans,
+    embedded,
+    exports,
+    imports,
+    main_job,
+    payments,
+    ranking,
+    settlements,
+    worker,
+)
 from s2b2c.api import schema
-from s2b2c.app import create_app
+from s2b2c.app import Webhook, create_app
 from s2b2c.config import CHECKOUT, SHANGHAI, resource, settings, state_dir
 from s2b2c.db import Database, MigrationError, check_current, migrate
 from s2b2c.errors import Refused
@@ -265,7 +278,9 @@ def serve() -> None:
     _end_with_parent()
     with _server() as url:
         database = Database(url, statement_timeout=STATEMENT_TIMEOUT)
-        api = create_app(database, token_secret=accounts.token_secret())
+        api = create_app(
+            database, token_secret=accounts.token_secret(), gateway=payments.connect(), webhook=Webhook.of_settings()
+        )
         uvicorn.run(api, host=settings().host, port=settings().port, log_level="warning")
 
 
@@ -279,7 +294,11 @@ def worker_() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await worker.run(db, every=ROLLUPS_EVERY, stop=stop)
+        events = Database(db.url, pool_size=2)
+        try:
+            await worker.run(db, every=ROLLUPS_EVERY, stop=stop, events=events)
+        finally:
+            await events.close()
 
     _run(work)
 
@@ -305,8 +324,16 @@ def up() -> None:
         if sample.is_dir():
             job = main_job.Job(sample, date(2026, 8, 1), date(2026, 11, 1), state_dir() / "exports")
             asyncio.run(_main_job(url, job))
-        with _children(url, "serve", "worker") as children:
+        with (
+            _stripe(host, port) as stripe,
+            _children(stripe | {"S2B2C_DATABASE_URL": url}, "serve", "worker") as children,
+        ):
             _wait_until_served(host, port, children)
+            if stripe:
+                out.print(
+                    f"No S2B2C_STRIPE_API_KEY is set: payments go to a stand-in at {stripe['S2B2C_STRIPE_API_BASE']}",
+                    soft_wrap=True,
+                )
             out.print(
                 f"GraphQL and its explorer: http://{host}:{port}/graphql (Ctrl-C ends everything)", soft_wrap=True
             )
@@ -336,9 +363,9 @@ def _refuse_busy_port(host: str, port: int) -> None:
 
 
 @contextmanager
-def _children(url: str, *commands: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _children(given: Mapping[str, str], *commands: str) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Our own commands as processes, ended in the order they were started; each ends by itself should we be killed."""
-    environment = os.environ | {"S2B2C_DATABASE_URL": url, PARENT: str(os.getpid())}
+    environment = os.environ | given | {PARENT: str(os.getpid())}
     children: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
@@ -348,12 +375,42 @@ def _children(url: str, *commands: str) -> Iterator[list[subprocess.Popen[bytes]
         yield children
     finally:
         for child in children:
-            child.terminate()
-            try:
-                child.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            _end(child)
+
+
+@contextmanager
+def _stripe(host: str, port: int) -> Iterator[dict[str, str]]:
+    """Where no key is set and a checkout has one: a stand-in for Stripe, and the settings that lead to it."""
+    if settings().stripe_api_key or not (CHECKOUT / "tests" / "stripe_fake").is_dir():
+        yield {}
+        return
+    key, secret = f"sk_test_{secrets.token_hex(12)}", f"whsec_{secrets.token_hex(12)}"
+    ours = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  it is not bound here
+    call = [sys.executable, "-m", "tests.stripe_fake", "--until-stdin-ends"]
+    call += ["--webhook", f"http://{ours}:{port}/stripe/events", "--key", key, "--secret", secret]
+    child = subprocess.Popen(
+        call, cwd=CHECKOUT, start_new_session=True, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert child.stdout is not None
+        if not (address := child.stdout.readline().strip()):
+            raise CommandError("the stand-in for Stripe did not start; see above")
+        yield {
+            "S2B2C_STRIPE_API_KEY": key,
+            "S2B2C_STRIPE_WEBHOOK_SECRET": secret,
+            "S2B2C_STRIPE_API_BASE": address,
+        }
+    finally:
+        _end(child)
+
+
+def _end(child: subprocess.Popen[Any]) -> None:
+    child.terminate()
+    try:
+        child.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _wait_until_served(host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:

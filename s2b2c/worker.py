@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.db import AsyncpgDriver
@@ -16,8 +16,8 @@ from pgqueuer.queries import Queries
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import exports, ledger, ranking
-from s2b2c.config import state_dir
+from s2b2c import exports, ledger, orders, payments, ranking, stripe_events
+from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
 from s2b2c.jobs import JobFailed
 
@@ -41,8 +41,47 @@ async def export_settlement(db: Database, *, run_id: int) -> None:
         await exports.export_settlement(session, run_id, format="csv", out=out)
 
 
-_SCANS: tuple[Scan, ...] = (ranking.roll_up, ledger.checkpoint)
-_JOBS: tuple[Job, ...] = (export_settlement,)
+async def expire(session: AsyncSession) -> int:
+    """Orders that nobody paid for in time, and what they have in hand at Stripe."""
+    expired = await orders.expire(session, now=_now(), limit=_ORDERS_AT_ONCE)
+    if expired.order_ids:
+        await payments.cancel_payments(session, expired)
+    return len(expired.order_ids)
+
+
+async def receive(session: AsyncSession) -> int:
+    """Orders that were shipped long ago."""
+    days = settings().complete_days
+    return await orders.receive_due(session, now=_now(), limit=_ORDERS_AT_ONCE, complete_days=days)
+
+
+async def complete(session: AsyncSession) -> int:
+    """Orders that were received long ago."""
+    return await orders.complete_due(session, now=_now(), limit=_ORDERS_AT_ONCE, hold_days=settings().hold_days)
+
+
+async def open_payments(session: AsyncSession) -> int:
+    """What was not opened at Stripe at once."""
+    return await payments.left_opening(session, now=_now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+_SCANS: tuple[Scan, ...] = (expire, receive, complete, open_payments, ranking.roll_up, ledger.checkpoint)
+_JOBS: tuple[Job, ...] = (
+    export_settlement,
+    stripe_events.handle_event,
+    payments.open_at_stripe,
+    payments.cancel_payment,
+    payments.send_refund,
+    payments.return_payment,
+)
+
+_ORDERS_AT_ONCE = 200
+_EVENTS_AT_ONCE = 200
+_EVENTS_EVERY = timedelta(milliseconds=250)
 
 _JOBS_AT_ONCE = 4
 _ATTEMPTS = 5
@@ -50,16 +89,17 @@ _FIRST_RETRY = timedelta(seconds=10)
 _AGAIN = "it is tried again"
 
 
-async def run(db: Database, *, every: timedelta, stop: asyncio.Event) -> None:
+async def run(db: Database, *, every: timedelta, stop: asyncio.Event, events: Database | None = None) -> None:
     """Run every scan to its end and every job that waits, then again `every` so often, until `stop` is set.
 
     The batch and the jobs in hand are finished first. A scan that fails is logged and tried again in the next round; a
     job is tried again later and later, then held. No failure ends the worker, nor does a database that goes away for a
-    time.
+    time. `events` is for Stripe's events, which come a few at a time and want their plans kept.
     """
     async with asyncio.TaskGroup() as group:
         group.create_task(_scan(db, every, stop))
         group.create_task(_work(db, every, stop))
+        group.create_task(_handle_events(events or db, stop))
 
 
 async def _scan(db: Database, every: timedelta, stop: asyncio.Event) -> None:
@@ -78,6 +118,23 @@ async def _run_to_end(db: Database, scan: Scan, stop: asyncio.Event) -> None:
                     return
     except Exception as error:  # noqa: BLE001  whatever it is, the worker goes on
         _tell(scan.__name__, error)
+
+
+async def _handle_events(db: Database, stop: asyncio.Event) -> None:
+    """Work on Stripe's events as they come; where a batch does not go through, each becomes a job of its own."""
+    take = stripe_events.handle_waiting
+    while not stop.is_set():
+        try:
+            async with db.write() as session:
+                taken = await take(session, now=_now(), limit=_EVENTS_AT_ONCE)
+        except Exception as error:  # noqa: BLE001  whatever it is, the worker goes on
+            _tell(take.__name__, error)
+            taken = 0
+            take = stripe_events.set_apart
+        else:
+            take = stripe_events.handle_waiting
+        if not taken:
+            await _wait(_EVENTS_EVERY, stop)
 
 
 async def _work(db: Database, every: timedelta, stop: asyncio.Event) -> None:
