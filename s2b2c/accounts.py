@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.config import settings, state_dir
 from s2b2c.errors import BadArgument, Refused, Unauthenticated
-from s2b2c.models import Account, Brand, Distributor
+from s2b2c.models import Account, Brand, Customer, Distributor
 
 ISSUER = "s2b2c"
 ALGORITHM = "HS256"
@@ -25,7 +25,7 @@ MAX_TOKEN_LENGTH = 4096
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who is asking: one role, of a brand or of a distributor where the role has one, and that one's name."""
+    """Who is asking: one role, of a brand, a distributor or a customer where the role has one, and that one's name."""
 
     account_id: int
     role: str
@@ -34,6 +34,11 @@ class Viewer:
     name: str | None = None
     state: str | None = None
     """Of the distributor."""
+    customer_id: int | None = None
+
+
+_NAMED_BY = {"brand": "brand", "distributor": "distributor", "customer": "customer", "finance": None, "operator": None}
+"""What a token of each role names."""
 
 
 async def issue_token(
@@ -42,24 +47,26 @@ async def issue_token(
     role: str,
     brand: str | None = None,
     distributor: str | None = None,
+    customer: str | None = None,
     secret: str,
     lifetime: timedelta,
 ) -> str:
     """A signed token for the account of this role, made when it is not there yet.
 
-    `brand` is a name and belongs to the role brand, `distributor` is a code and belongs to the role distributor.
-    Raises Refused(BadArgument).
+    `brand` is a name and belongs to the role brand, `distributor` is a code and belongs to the role distributor,
+    `customer` is a reference and belongs to the role customer. Raises Refused(BadArgument).
     """
-    if (role == "brand") != (brand is not None) or (role == "distributor") != (distributor is not None):
+    named = {"brand": brand, "distributor": distributor, "customer": customer}
+    if role not in _NAMED_BY:
+        raise Refused(BadArgument(f"There is no role {role}: it is one of {', '.join(_NAMED_BY)}."))
+    if {name for name, value in named.items() if value is not None} != {_NAMED_BY[role]} - {None}:
         raise Refused(
             BadArgument(
-                f"The role {role} does not go with this: a brand's token names a brand, "
-                "a distributor's token names a distributor, any other token names neither."
+                f"The role {role} does not go with this: a brand's token names a brand, a distributor's token names a "
+                "distributor, a customer's token names a customer, any other token names none."
             )
         )
-    if role not in {"brand", "distributor", "finance", "operator"}:
-        raise Refused(BadArgument(f"There is no role {role}: it is one of brand, distributor, finance, operator."))
-    brand_id = distributor_id = None
+    brand_id = distributor_id = customer_id = None
     if brand is not None:
         brand_id = await session.scalar(select(Brand.id).where(Brand.name == brand))
         if brand_id is None:
@@ -68,19 +75,38 @@ async def issue_token(
         distributor_id = await session.scalar(select(Distributor.id).where(Distributor.code == distributor))
         if distributor_id is None:
             raise Refused(BadArgument(f"No distributor has the code {distributor}."))
-    account_id = await _account(session, role, brand_id, distributor_id)
+    if customer is not None:
+        customer_id = await session.scalar(select(Customer.id).where(Customer.ref == customer))
+        if customer_id is None:
+            raise Refused(BadArgument(f"No customer has the reference {customer}."))
+    account_id = await _account(session, role, brand_id, distributor_id, customer_id)
+    return _signed(account_id, secret, lifetime)
+
+
+async def guest(session: AsyncSession, secret: str, lifetime: timedelta) -> str:
+    """A token for a customer whom nobody knows yet, made with its account; whoever holds it is that customer."""
+    customer = Customer(ref=f"guest-{secrets.token_urlsafe(16)}")
+    session.add(customer)
+    await session.flush()
+    account = Account(role="customer", customer_id=customer.id)
+    session.add(account)
+    await session.flush()
+    return _signed(account.id, secret, lifetime)
+
+
+def _signed(account_id: int, secret: str, lifetime: timedelta) -> str:
     now = datetime.now(UTC)
     return jwt.encode(
         {"iss": ISSUER, "sub": str(account_id), "iat": now, "exp": now + lifetime}, secret, algorithm=ALGORITHM
     )
 
 
-async def _account(session: AsyncSession, role: str, brand_id: int | None, distributor_id: int | None) -> int:
+async def _account(
+    session: AsyncSession, role: str, brand_id: int | None, distributor_id: int | None, customer_id: int | None
+) -> int:
+    whose = {"brand_id": brand_id, "distributor_id": distributor_id, "customer_id": customer_id}
     made: int | None = await session.scalar(
-        insert(Account)
-        .values(role=role, brand_id=brand_id, distributor_id=distributor_id)
-        .on_conflict_do_nothing()
-        .returning(Account.id)
+        insert(Account).values(role=role, **whose).on_conflict_do_nothing().returning(Account.id)
     )
     if made is not None:
         return made
@@ -88,8 +114,7 @@ async def _account(session: AsyncSession, role: str, brand_id: int | None, distr
         await session.scalars(
             select(Account.id).where(
                 Account.role == role,
-                Account.brand_id.is_not_distinct_from(brand_id),
-                Account.distributor_id.is_not_distinct_from(distributor_id),
+                *(getattr(Account, column).is_not_distinct_from(value) for column, value in whose.items()),
             )
         )
     ).one()
@@ -106,6 +131,7 @@ async def viewer_of(session: AsyncSession, token: str, secret: str, now: datetim
                 Account.distributor_id,
                 func.coalesce(Brand.name, Distributor.name),
                 Distributor.state,
+                Account.customer_id,
             )
             .outerjoin(Brand, Brand.id == Account.brand_id)
             .outerjoin(Distributor, Distributor.id == Account.distributor_id)

@@ -32,6 +32,12 @@ class _Door(BasePermission):
         return True
 
 
+class CustomerDoor(_Door):
+    """A customer, at its own addresses and orders."""
+
+    roles = ("customer",)
+
+
 class PartnerDoor(_Door):
     """A distributor or group leader, at its own store and earnings."""
 
@@ -54,6 +60,12 @@ class OperatorDoor(_Door):
     """Whoever runs the network."""
 
     roles = ("operator",)
+
+
+class PayoutDoor(_Door):
+    """Those who are paid out."""
+
+    roles = ("distributor", "brand")
 
 
 class NoticeDoor(_Door):

@@ -1,22 +1,27 @@
 """The door of brands: a brand's own figures, never another's."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
-from s2b2c import catalogue, output, settlements
+from s2b2c import catalogue, errors, orders, output, settlements
+from s2b2c.api.access import BrandDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.notices import Told
+from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import TEN_YEARS, From, To, check_period
 from s2b2c.api.statements import Statements
+from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
 from s2b2c.api.types.ids import key_of
+from s2b2c.api.types.orders import ParcelInput, ParcelsShipped, SupplyOrder, SupplyOrderState, order_key
 from s2b2c.api.types.output import PeriodOutput, Span, StoreOutput, StoreSort, StoreWithoutSales
 from s2b2c.api.types.supply import Payable, ProductState, SupplyProduct
+from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What a brand sees of its own.")
-class BrandQuery(Told, Statements):
+class BrandQuery(Told, Statements, PaidOut):
     name: str
 
     @strawberry.field(
@@ -129,3 +134,49 @@ class BrandQuery(Told, Statements):
         brand_id = await info.context.brand_id()
         async with info.context.db.read() as session:
             return await settlements.payable(session, brand_id)
+
+    @strawberry.field(
+        graphql_type=Connection[SupplyOrder],
+        description="What you ship (一件代发): your lines of orders that were paid. What waits to be shipped comes the "
+        "oldest first, all else the newest first.",
+    )
+    @staticmethod
+    async def supply_orders(
+        info: Info,
+        state: SupplyOrderState = SupplyOrderState.TO_SHIP,
+        first: int = DEFAULT_FIRST,
+        after: str | None = None,
+    ) -> Connection[Any]:
+        page = Page(f"supply-order-{state.value}", first, after, key_length=1)
+        brand_id = await info.context.brand_id()
+        async with info.context.db.read() as session:
+            rows = await orders.supply_orders(session, brand_id, state.value, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
+
+@strawberry.type
+class BrandMutation:
+    @strawberry.mutation(
+        permission_classes=[BrandDoor],
+        graphql_type=Annotated[
+            ParcelsShipped | NotFound | WrongState | BadArgument, strawberry.union("ShipParcelsResult")
+        ],
+        description="Tell that 1 to 100 parcels have left, at most one of a supply order: all of them or none. With "
+        "its last parcel an order is shipped; one that was told before changes nothing.",
+    )
+    async def ship_parcels(self, info: Info, parcels: list[ParcelInput]) -> int:
+        told = [_parcel(parcel) for parcel in parcels]
+        brand_id = await info.context.brand_id()
+        async with info.context.db.write() as session:
+            return await orders.ship(session, told, brand_id=brand_id, now=info.context.clock())
+
+
+def _parcel(parcel: ParcelInput) -> orders.Parcel:
+    """Raises Refused(BadArgument)."""
+    lines = parcel.lines or []
+    quantities = {int(line.line_no): int(line.quantity) for line in lines}
+    if len(quantities) < len(lines) or (parcel.lines is not None and not lines):
+        raise Refused(errors.BadArgument("A parcel names each line once, and at least one; or leave its lines out."))
+    return orders.Parcel(
+        *order_key(parcel.supply_order, "supply-order"), parcel.carrier, parcel.tracking_no, quantities
+    )

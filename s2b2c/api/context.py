@@ -1,26 +1,39 @@
 """What a request carries: who asks, the database, its loaders, the time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import strawberry
 from strawberry.fastapi import BaseContext
 
-from s2b2c import accounts
+from s2b2c import accounts, payments
 from s2b2c.accounts import Viewer
 from s2b2c.api.loaders import Loaders
 from s2b2c.db import Database
-from s2b2c.errors import Forbidden, Refused, Unauthenticated
+from s2b2c.errors import Forbidden, PaymentsOff, Refused, Unauthenticated
+
+NO_KEY = "This server takes no payments: whoever runs it sets S2B2C_STRIPE_API_KEY, a key of Stripe."
 
 
 class Context(BaseContext):
-    def __init__(self, db: Database, *, clock: Callable[[], datetime], secret: str, authorization: str | None) -> None:
+    def __init__(
+        self,
+        db: Database,
+        *,
+        clock: Callable[[], datetime],
+        secret: str,
+        authorization: str | None,
+        gateway: payments.Gateway | None = None,
+    ) -> None:
+        """Without a `gateway` payments go by the one of the settings."""
         super().__init__()
         self.db = db
         self.load = Loaders(db, clock)
         self.clock = clock
-        self._secret = secret
+        self.secret = secret
+        self._gateway = gateway
         self._authorization = authorization
         self._viewer: asyncio.Task[Viewer] | None = None
 
@@ -44,12 +57,29 @@ class Context(BaseContext):
         assert viewer.brand_id is not None, "a brand's account has a brand"
         return viewer.brand_id
 
+    async def customer_id(self) -> int:
+        """The customer who is asking, behind the door of customers."""
+        viewer = await self.viewer()
+        assert viewer.customer_id is not None, "a customer's account has a customer"
+        return viewer.customer_id
+
+    @contextmanager
+    def stripe(self) -> Iterator[payments.Gateway]:
+        """What Stripe is asked through. Raises Refused(PaymentsOff) without one, and where it comes to nothing."""
+        gateway = self._gateway or payments.connect()
+        if gateway is None:
+            raise Refused(PaymentsOff(NO_KEY))
+        try:
+            yield gateway
+        except payments.GatewayError as error:
+            raise Refused(PaymentsOff(str(error))) from None
+
     async def _find_viewer(self) -> Viewer:
         scheme, _, token = (self._authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Refused(Unauthenticated("This door needs a token: send the header Authorization: Bearer <token>."))
         async with self.db.read() as session:
-            return await accounts.viewer_of(session, token.strip(), self._secret, self.clock())
+            return await accounts.viewer_of(session, token.strip(), self.secret, self.clock())
 
 
 Info = strawberry.Info[Context, None]

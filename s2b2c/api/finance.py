@@ -1,16 +1,26 @@
 """The door of finance: every run, every statement, every order, every account of the ledger."""
 
+from datetime import datetime, time
 from typing import Any
 
 import strawberry
 
-from s2b2c import commissions, ledger, settlements
+from s2b2c import commissions, ledger, orders, payments, settlements
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
+from s2b2c.api.periods import From, To, check_period
 from s2b2c.api.types.explanations import ExplainedOrder
 from s2b2c.api.types.ids import key_of
 from s2b2c.api.types.ledger import FullLedgerAccount, TrialBalance
+from s2b2c.api.types.payments import Payment, StripeBreaksResult
 from s2b2c.api.types.settlements import FullSettlementRun, FullStatement
+from s2b2c.config import SHANGHAI
+from s2b2c.errors import BadArgument, Refused
+from s2b2c.payments import Report
+
+RECONCILED_DAYS = 31
+MOST_BREAKS = 1_000
+"""The most of each in one request."""
 
 
 @strawberry.type(description="What finance sees.")
@@ -57,3 +67,35 @@ class FinanceQuery:
     async def ledger_account(info: Info, id: strawberry.ID) -> Any:  # noqa: A002
         async with info.context.db.read() as session:
             return await ledger.account(session, key_of("ledger-account", id))
+
+    @strawberry.field(
+        graphql_type=Connection[Payment], description="Attempts to have an order paid, the first one first."
+    )
+    @staticmethod
+    async def payments(
+        info: Info, order_no: str, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        page = Page("payment", first, after, key_length=1)
+        async with info.context.db.read() as session:
+            rows = await orders.payments_of_number(session, order_no, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(
+        graphql_type=StripeBreaksResult,
+        description="Where Stripe's balance did not move as our payments, refunds and disputes say (对账), from the "
+        "day `from` up to, not with, the day `to`, at most 31 days. `top` bounds the breaks.",
+    )
+    @staticmethod
+    async def stripe_breaks(info: Info, start: From, end: To, top: int = 100) -> Report:
+        check_period(start, end, most_days=RECONCILED_DAYS)
+        if not 1 <= top <= MOST_BREAKS:
+            raise Refused(BadArgument(f"top is {top}, but must be 1 to {MOST_BREAKS}."))
+        with info.context.stripe() as gateway:
+            return await payments.reconcile(
+                info.context.db,
+                gateway,
+                start=datetime.combine(start, time(), SHANGHAI),
+                end=datetime.combine(end, time(), SHANGHAI),
+                now=info.context.clock(),
+                limit=top,
+            )

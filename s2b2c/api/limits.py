@@ -11,7 +11,7 @@ from graphql import (
     ValidationContext,
 )
 
-MAX_BODY_BYTES = 128 * 1024
+MAX_BODY_BYTES = 512 * 1024
 MAX_TOKENS = 1000
 MAX_DEPTH = 12
 MAX_FIELDS = 400

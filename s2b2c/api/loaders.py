@@ -6,7 +6,7 @@ from functools import cached_property
 
 from strawberry.dataloader import DataLoader
 
-from s2b2c import catalogue, commissions, directory, ledger, models, network, settlements, stores
+from s2b2c import catalogue, commissions, customers, directory, ledger, models, network, orders, settlements, stores
 from s2b2c.db import AnyRow, Database
 
 
@@ -122,5 +122,47 @@ class Loaders:
             async with self._db.read() as session:
                 found = await commissions.quote(session, distributor_id, asked, self._clock())
             return [found.get(key, ()) for key in asked]
+
+        return DataLoader(load)
+
+    @cached_property
+    def order_lines(self) -> DataLoader[orders.Part, Sequence[AnyRow]]:
+        """By order, or a brand's part of it, and page."""
+
+        async def load(keys: list[orders.Part]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return list(await orders.lines(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
+    def parcels(self) -> DataLoader[orders.Part, Sequence[AnyRow]]:
+        """By order, or a brand's part of it, and page."""
+
+        async def load(keys: list[orders.Part]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return list(await orders.parcels(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
+    def masked_phones(self) -> DataLoader[tuple[int, int], str | None]:
+        """By (distributor_id, customer_id)."""
+
+        async def load(keys: list[tuple[int, int]]) -> list[str | None]:
+            async with self._db.read() as session:
+                found = await customers.masked_phones(session, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def touched_places(self) -> DataLoader[tuple[int, int | None], AnyRow]:
+        """By (store_id, product_id or None)."""
+
+        async def load(keys: list[tuple[int, int | None]]) -> list[AnyRow]:
+            async with self._db.read() as session:
+                found = await customers.touched_places(session, keys)
+            return [found[key] for key in keys]
 
         return DataLoader(load)

@@ -4,12 +4,13 @@ from typing import Annotated, Any
 
 import strawberry
 
-from s2b2c import directory, errors, models, network
+from s2b2c import directory, errors, models, network, orders
 from s2b2c.api.access import OperatorDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.jobs import HeldJobs
 from s2b2c.api.periods import From, To, check_period
+from s2b2c.api.refunds import ask_refund
 from s2b2c.api.types.errors import (
     AlreadyTaken,
     BadArgument,
@@ -29,10 +30,13 @@ from s2b2c.api.types.network import (
     StoreInUse,
     TierInUse,
 )
+from s2b2c.api.types.orders import AnyRefundLineInput, OrderLife, RefundAsked, order_key
 from s2b2c.api.types.plans import CheckedPlan, Plan, PlanCheck, PlanDetail
 from s2b2c.api.types.simulation import SimulatePlanResult
 from s2b2c.commissions import plans, simulation
+from s2b2c.db import AnyRow
 from s2b2c.errors import Refused
+from s2b2c.orders import RefundedLine
 
 SIMULATED_DAYS = 31
 SIMULATED_ORDERS = 20_000
@@ -176,6 +180,14 @@ class OperatorQuery(HeldJobs):
                 top=top,
                 most_orders=SIMULATED_ORDERS,
             )
+
+    @strawberry.field(
+        graphql_type=OrderLife | None, description="An order with its whole life; null when there is none."
+    )
+    @staticmethod
+    async def order(info: Info, order_no: str) -> AnyRow | None:
+        async with info.context.db.read() as session:
+            return await orders.order_by_number(session, order_no)
 
 
 @strawberry.input(description="Somebody who wants to join.")
@@ -329,6 +341,21 @@ class OperatorMutation:
                 account_id=viewer.account_id,
                 override_reason=override_reason,
             )
+
+    @strawberry.mutation(
+        permission_classes=[OperatorDoor],
+        graphql_type=Annotated[
+            RefundAsked | NotFound | WrongState | BadArgument, strawberry.union("RefundOrderResult")
+        ],
+        description="Send money of an order back that was paid, whatever has come of it since. Freight stays paid.",
+    )
+    async def refund_order(
+        self, info: Info, order: strawberry.ID, lines: list[AnyRefundLineInput], reason: str
+    ) -> models.RefundRequest:
+        wanted = [
+            RefundedLine(line.line_no, line.quantity, line.amount, line.goods_back, line.brand_amount) for line in lines
+        ]
+        return await ask_refund(info, order_key(order), wanted, reason)
 
 
 def _parent(parent: strawberry.ID | None) -> int | None:

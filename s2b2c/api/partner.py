@@ -1,22 +1,26 @@
 """The door of distributors and group leaders: their own stores, what they may choose, what they earn."""
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 
-from s2b2c import catalogue, commissions, directory, models, network, output, stores
+from s2b2c import catalogue, commissions, directory, models, network, orders, output, stores
 from s2b2c.accounts import Viewer
 from s2b2c.api.access import PartnerDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.notices import Told
+from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import YEAR, From, To, check_period
 from s2b2c.api.statements import Statements
+from s2b2c.api.types.customers import BoundCustomer, RefusedTouch, ShareLink, TouchSide
 from s2b2c.api.types.earnings import Earnings, LineEarning, TeamBranch
-from s2b2c.api.types.explanations import commission_key
+from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
+from s2b2c.api.types.explanations import OrderState, commission_key
 from s2b2c.api.types.ids import check_count, key_of, keys_of
 from s2b2c.api.types.money import Int64
 from s2b2c.api.types.network import Distributor
+from s2b2c.api.types.orders import SoldOrder
 from s2b2c.api.types.selection import (
     CatalogueProduct,
     CatalogueSort,
@@ -42,7 +46,7 @@ Done = TypeVar("Done")
 
 
 @strawberry.type(description="What a distributor sees of its own.")
-class PartnerQuery(Told, Statements):
+class PartnerQuery(Told, Statements, PaidOut):
     @strawberry.field(graphql_type=Distributor, description="Where you stand in the network.")
     @staticmethod
     async def me(root: strawberry.Parent[Viewer], info: Info) -> network.Standing | None:
@@ -143,9 +147,63 @@ class PartnerQuery(Told, Statements):
             )
         return page.connection(rows, lambda row: (row.output, row.distributor.id))
 
+    @strawberry.field(graphql_type=Connection[SoldOrder], description="What your customers ordered, newest first.")
+    @staticmethod
+    async def orders(
+        info: Info, state: OrderState | None = None, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        page = Page("sold-order", first, after, key_length=1)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            rows = await orders.orders_of_seller(
+                session, distributor_id, state=state and state.value, after=page.after, limit=page.limit
+            )
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(
+        graphql_type=Connection[BoundCustomer], description="Your customers now (锁客), whom you won last first."
+    )
+    @staticmethod
+    async def customers(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
+        page = Page("bound-customer", first, after, key_length=1)
+        distributor_id, now = await info.context.distributor_id(), info.context.clock()
+        async with info.context.db.read() as session:
+            rows = await network.own_customers(session, distributor_id, now=now, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
+    @strawberry.field(
+        graphql_type=Connection[RefusedTouch],
+        description="The evidence of customers whom two wanted: links that were opened and took nobody over, newest "
+        "first.",
+    )
+    @staticmethod
+    async def refused_touches(
+        info: Info, side: TouchSide = TouchSide.REFUSED, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        page = Page(f"refused-touch-{side.value}", first, after, key_length=1)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.read() as session:
+            rows = await network.refusals(session, distributor_id, side.value, after=page.after, limit=page.limit)
+        return page.connection(rows, lambda row: (row.id,))
+
 
 @strawberry.type
 class PartnerMutation:
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor],
+        graphql_type=Annotated[ShareLink | NotFound | WrongState | BadArgument, strawberry.union("ShareResult")],
+        description="Get the code of a link to a store of your branch (分支), or to a product in it: who opens it may "
+        "become your customer (锁客).",
+    )
+    async def share(self, info: Info, store: strawberry.ID, product: strawberry.ID | None = None) -> models.ShareLink:
+        store_id = key_of("store", store)
+        product_id = None if product is None else key_of("product", product)
+        distributor_id = await info.context.distributor_id()
+        async with info.context.db.write() as session:
+            return await network.share(
+                session, store_id, distributor_id, product_id=product_id, now=info.context.clock()
+            )
+
     @strawberry.mutation(
         permission_classes=[PartnerDoor],
         graphql_type=SelectProductResult,

@@ -10,7 +10,7 @@ from strawberry.types import ExecutionContext
 
 from s2b2c.accounts import Viewer
 from s2b2c.api.access import BrandDoor, FinanceDoor, OperatorDoor, PartnerDoor, Shopper
-from s2b2c.api.brand import BrandQuery
+from s2b2c.api.brand import BrandMutation, BrandQuery
 from s2b2c.api.context import Info
 from s2b2c.api.finance import FinanceQuery
 from s2b2c.api.jobs import JobMutation
@@ -18,7 +18,8 @@ from s2b2c.api.limits import MAX_TOKENS, Limits
 from s2b2c.api.notices import NoticeMutation
 from s2b2c.api.operator import OperatorMutation, OperatorQuery
 from s2b2c.api.partner import PartnerMutation, PartnerQuery
-from s2b2c.api.shop import ShopQuery
+from s2b2c.api.payouts import PayoutMutation
+from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.types.errors import HANDLERS
 from s2b2c.api.types.money import INT64, Int64
 from s2b2c.errors import Refused
@@ -64,7 +65,9 @@ class Query:
 
 
 @strawberry.type
-class Mutation(PartnerMutation, OperatorMutation, JobMutation, NoticeMutation):
+class Mutation(
+    ShopMutation, PartnerMutation, BrandMutation, OperatorMutation, JobMutation, NoticeMutation, PayoutMutation
+):
     """The mutations of every door, each with its door beside it."""
 
 

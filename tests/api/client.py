@@ -44,11 +44,12 @@ class Api:
         assert set(error["extensions"]) == {"code"}
         return str(error["extensions"]["code"])
 
-    async def token(self, role: str, *, brand: str | None = None, distributor: str | None = None) -> str:
+    async def token(
+        self, role: str, *, brand: str | None = None, distributor: str | None = None, customer: str | None = None
+    ) -> str:
+        named = {"brand": brand, "distributor": distributor, "customer": customer}
         async with self.db.write() as session:
-            return await accounts.issue_token(
-                session, role=role, brand=brand, distributor=distributor, secret=SECRET, lifetime=timedelta(hours=1)
-            )
+            return await accounts.issue_token(session, role=role, **named, secret=SECRET, lifetime=timedelta(hours=1))
 
 
 @asynccontextmanager

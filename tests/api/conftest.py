@@ -3,12 +3,13 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from s2b2c import ranking, settlements
+from s2b2c import payments, ranking, settlements
 from s2b2c.config import CHECKOUT
 from s2b2c.db import Database
-from tests import imports
+from tests import imports, paying
 from tests.api.client import Api, api_on
 from tests.databases import create_database, drop_database
+from tests.stripe_fake import Fake, running
 
 NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)
 """Noon of a day in Shanghai: the clock of everything that happens to the sample network here."""
@@ -62,3 +63,13 @@ async def own_sample(server_url: str, sample_template: str) -> AsyncIterator[Api
         yield api
     await db.close()
     await drop_database(server_url, name)
+
+
+@pytest.fixture
+async def stripe(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fake]:
+    """A stand-in for Stripe, which the app takes for the one of its settings."""
+    async with running(Fake(seed=1)) as fake:
+        gateway = paying.gateway_to(fake)
+        monkeypatch.setattr(payments, "connect", lambda: gateway)
+        yield fake
+        await gateway.close()

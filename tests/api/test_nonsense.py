@@ -27,7 +27,7 @@ from tests.api.client import Api
 from tests.snapshot import snapshot
 
 WHO = {
-    "shop": None,
+    "shop": {"role": "customer", "customer": "kh-32001"},
     "partner": {"role": "distributor", "distributor": "ZJ-HZ"},
     "brand": {"role": "brand", "brand": "澄露原述"},
     "finance": {"role": "finance"},
@@ -52,7 +52,8 @@ SENSE: dict[str, list[Any]] = {
     "ID": [
         encode(kind, 1) for kind in ("store", "product", "brand", "distributor", "statement", "settlement-run", "tier")
     ]
-    + [encode(kind, 1) for kind in ("ledger-account", "plan", "notice")]
+    + [encode(kind, 1) for kind in ("ledger-account", "plan", "notice", "variant", "address")]
+    + [encode(kind, 1, 1) for kind in ("order", "supply-order")]
     + [encode("commission", 1, 1, 0)],
     "Int": [1, 24],
     "Int64": [12_000],
@@ -95,12 +96,12 @@ async def test_nonsense_is_refused_and_changes_nothing(own_sample: Api, door: st
     """Mutations get nonsense alone; queries also nonsense beside what leads somewhere."""
     schema = build_schema(sdl())
     who = WHO[door]
-    headers = {"Content-Type": "application/json"}
-    if who is not None:
-        headers["Authorization"] = f"Bearer {await own_sample.token(**who)}"
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {await own_sample.token(**who)}"}
     before = await snapshot(own_sample.db)
     codes: set[str] = set()
     for file in sorted(_FOLDER.glob(f"{door}/*.graphql")):
+        if file.stem == "EnterAsGuest":  # nothing to say, and it makes a customer
+            continue
         document = file.read_text(encoding="utf-8")
         (operation,) = [node for node in parse(document).definitions if isinstance(node, OperationDefinitionNode)]
         values = NONSENSE

@@ -9,7 +9,7 @@ from s2b2c.api.types.ids import encode
 from tests.api.client import Api
 from tests.api.operations import check
 
-OCTOBER = {"from": "2026-10-01", "to": "2026-11-01"}
+OCTOBER: dict[str, Any] = {"from": "2026-10-01", "to": "2026-11-01"}
 
 
 async def _token(sample: Api) -> str:
@@ -55,7 +55,7 @@ async def test_what_all_stores_sold(sample: Api) -> None:
     token = await _token(sample)
     await check(sample, "brand/Output", token, **OCTOBER, first=3, statements=2)
     await check(sample, "brand/Output", token, case="weeks", **OCTOBER, by="WEEK", statements=2)
-    year = {"from": "2026-01-01", "to": "2027-01-01"}
+    year: dict[str, Any] = {"from": "2026-01-01", "to": "2027-01-01"}
     await check(sample, "brand/Output", token, case="months", **year, by="MONTH", statements=2)
     await sample.run("brand/Output", token, **year, first=100)
     assert len(sample.statements) == 2
@@ -63,7 +63,7 @@ async def test_what_all_stores_sold(sample: Api) -> None:
 
 async def test_stores_that_list_and_do_not_sell(sample: Api) -> None:
     token = await _token(sample)
-    week = {"from": "2026-10-05", "to": "2026-10-12"}
+    week: dict[str, Any] = {"from": "2026-10-05", "to": "2026-10-12"}
     await check(sample, "brand/StoresWithoutSales", token, **week, first=2, statements=2)
     await sample.run("brand/StoresWithoutSales", token, **week, first=100)
     assert len(sample.statements) == 2

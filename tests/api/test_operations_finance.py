@@ -47,7 +47,7 @@ async def test_runs(sample: Api) -> None:
 @pytest.mark.parametrize("payee", ["DISTRIBUTOR", "BRAND"])
 async def test_a_run_with_its_statements(sample: Api, payee: str) -> None:
     token, run_id = await sample.token("finance"), await _run_id(sample)
-    shown = {"id": run_id, "payee": payee}
+    shown: dict[str, Any] = {"id": run_id, "payee": payee}
     await check(sample, "finance/Run", token, **shown, first=2, lines=2, case=payee.lower(), statements=4)
     answer = await sample.run("finance/Run", token, **shown, first=100, lines=100)
     assert len(sample.statements) == 4, sample.statements

@@ -127,7 +127,7 @@ async def test_a_plan_from_its_document_to_force(own_sample: Api) -> None:
 async def test_a_plan_simulated(sample: Api, name: str) -> None:
     token = await sample.token("operator")
     document = (CHECKOUT / "seed" / "plans" / f"{name}.yaml").read_text(encoding="utf-8")
-    period = {"document": document, "from": "2026-10-01", "to": "2026-11-01"}
+    period: dict[str, Any] = {"document": document, "from": "2026-10-01", "to": "2026-11-01"}
     await check(sample, "operator/SimulatePlan", token, **period, top=3, statements=4, case=name)
     await sample.run("operator/SimulatePlan", token, **period, top=100)
     assert len(sample.statements) == 4
@@ -137,9 +137,9 @@ async def test_what_cannot_be_simulated(sample: Api) -> None:
     token = await sample.token("operator")
     document = (CHECKOUT / "seed" / "plans" / "tiers.yaml").read_text(encoding="utf-8")
     wrong = document.replace("province:", "county:")
-    month = {"from": "2026-10-01", "to": "2026-11-01"}
+    month: dict[str, Any] = {"from": "2026-10-01", "to": "2026-11-01"}
     await check(sample, "operator/SimulatePlan", token, document=wrong, **month, statements=2, case="unknown")
-    quarter = {"from": "2026-08-01", "to": "2026-11-01"}
+    quarter: dict[str, Any] = {"from": "2026-08-01", "to": "2026-11-01"}
     await check(sample, "operator/SimulatePlan", token, document=document, **quarter, statements=1, case="too-long")
 
 

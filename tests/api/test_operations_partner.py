@@ -11,7 +11,7 @@ from tests.api.conftest import NOW
 from tests.api.operations import check
 
 CITY = "ZJ-HZ"
-SEPTEMBER = {"from": "2026-09-01", "to": "2026-10-01"}
+SEPTEMBER: dict[str, Any] = {"from": "2026-09-01", "to": "2026-10-01"}
 
 
 async def _as(api: Api, code: str = CITY) -> str:

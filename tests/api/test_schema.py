@@ -24,6 +24,7 @@ from strawberry.types.field import StrawberryField
 
 from s2b2c.api import access
 from s2b2c.api.schema import Mutation, Query, sdl
+from s2b2c.api.shop import ShopQuery
 from s2b2c.api.types.ids import decode, encode
 from s2b2c.api.types.money import INT64
 from s2b2c.config import resource
@@ -55,15 +56,23 @@ def _fields(root: type) -> set[tuple[str, StrawberryField]]:
 
 def test_every_mutation_has_a_door() -> None:
     assert {field.permission_classes[0] for _, field in _fields(Mutation)} == {
+        access.Shopper,
+        access.CustomerDoor,
         access.PartnerDoor,
+        access.BrandDoor,
         access.OperatorDoor,
         access.NoticeDoor,
+        access.PayoutDoor,
     }
+    assert [name for name, field in _fields(Mutation) if field.permission_classes[0] is access.Shopper] == [
+        "enterAsGuest"
+    ]
     assert all(len(field.permission_classes) == 1 for _, field in _fields(Mutation))
 
 
 def test_every_root_field_has_a_door() -> None:
     doors = {name: field.permission_classes for name, field in _fields(Query)}
+    assert [field.permission_classes for name, field in _fields(ShopQuery) if name == "me"] == [[access.CustomerDoor]]
     assert doors == {
         "shop": [access.Shopper],
         "partner": [access.PartnerDoor],
@@ -104,6 +113,9 @@ def test_customers_and_distributors_never_see_what_supply_costs() -> None:
             type_ = get_named_type(field.type)
             for start in schema.get_possible_types(type_) if is_union_type(type_) else [type_]:
                 walked |= set(_reachable(schema, start))
+    assert {"Order", "SoldOrder", "OrderLine", "Cart", "RefusedTouch", "PayoutAccount"} <= {
+        owner for owner, _ in walked
+    }
     assert {"Storefront", "OwnListing", "OfferedVariant", "LineEarning", "StatementLine", "TeamBranch"} <= {
         owner for owner, _ in walked
     }

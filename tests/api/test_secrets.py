@@ -1,18 +1,21 @@
 """Supply prices in what customers and distributors are sent: every operation of theirs, every number in the answer."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from s2b2c import models, money, orders, settlements
 from s2b2c.api.types.ids import encode
 from s2b2c.config import resource
 from tests import factories
 from tests.api.client import Api
+from tests.api.shopping import HOME, Json, a_buyer, a_shop, done, paid, ships_all, supply_orders
+from tests.stripe_fake import Fake
 
 PAID_AT = datetime(2026, 9, 1, 4, tzinfo=UTC)
 LATER = datetime(2026, 9, 20, tzinfo=UTC)
@@ -34,8 +37,75 @@ def _numbers(value: Any) -> Iterator[int]:
         yield value
 
 
+def _of_customers(
+    store: models.Store,
+    variants: list[models.Variant],
+    order: models.Order,
+    waiting: models.Order,
+    address: models.Address,
+) -> dict[str, dict[str, Any]]:
+    """Every operation of a customer's, in an order in which each comes to something; the first variant is listed."""
+    shelf, product = encode("store", store.id), encode("product", variants[0].product_id)
+    cart = [{"variant": encode("variant", it.id), "quantity": 1} for it in variants]
+    bought, unpaid = (encode("order", it.branch_id, it.id) for it in (order, waiting))
+    home = encode("address", address.id)
+    return {
+        "shop/Storefront": {"slug": store.slug},
+        "shop/Product": {"slug": store.slug, "id": product},
+        "shop/EnterAsGuest": {},
+        "shop/SaveAddress": {"input": HOME},
+        "shop/Me": {},
+        "shop/Visit": {"slug": store.slug},
+        "shop/Cart": {"store": shelf, "lines": cart},
+        "shop/PlaceOrder": {"input": {"store": shelf, "lines": cart[:1], "address": home, "token": "one"}},
+        "shop/Orders": {},
+        "shop/Order": {"id": bought},
+        "shop/ConfirmReceipt": {"order": bought},
+        "shop/RequestRefund": {"order": bought, "lines": [{"lineNo": 1}], "reason": "不要了"},
+        "shop/PayOrder": {"order": unpaid},
+        "shop/CancelOrder": {"order": unpaid},
+        "shop/RemoveAddress": {"id": home},
+    }
+
+
+def _of_distributors(
+    store: models.Store, variants: list[models.Variant], share: models.Commission, statement: int, notice: int
+) -> dict[str, dict[str, Any]]:
+    """Every operation of a distributor's, as those of a customer."""
+    shelf = encode("store", store.id)
+    product, other = (encode("product", it.product_id) for it in variants)
+    return {
+        "partner/Me": {},
+        "partner/Catalogue": {},
+        "partner/Product": {"id": product, "price": PRICE},
+        "partner/Store": {"slug": store.slug},
+        "partner/Earnings": PERIOD,
+        "partner/Commission": {"id": encode("commission", share.branch_id, share.line_id, share.position)},
+        "partner/Team": PERIOD,
+        "partner/Notices": {},
+        "partner/Statements": {},
+        "partner/Statement": {"id": encode("statement", statement)},
+        "partner/SelectProduct": {"store": shelf, "product": {"product": other}},
+        "partner/SelectProducts": {"store": shelf, "products": [{"product": product}]},
+        "partner/UpdateListing": {"store": shelf, "listing": {"product": product, "price": 1}},
+        "partner/UpdateListings": {"store": shelf, "listings": [{"product": product, "price": PRICE}]},
+        "partner/ReorderListings": {"store": shelf, "products": [product]},
+        "partner/RemoveListing": {"store": shelf, "product": product},
+        "partner/RemoveListings": {"store": shelf, "products": [product]},
+        "partner/MarkNoticesRead": {"ids": [encode("notice", notice)]},
+        "partner/Orders": {},
+        "partner/Customers": {},
+        "partner/RefusedTouches": {},
+        "partner/Share": {"store": shelf},
+        "partner/PayoutAccount": {},
+        "partner/OnboardPayouts": {"returnUrl": "https://shop.example", "refreshUrl": "https://shop.example"},
+    }
+
+
 @pytest.mark.parametrize("level_bps", [[1200, 300], [6000, 3900]])
-async def test_no_supply_price_reaches_a_customer_or_a_distributor(api: Api, level_bps: list[int]) -> None:
+async def test_no_supply_price_reaches_a_customer_or_a_distributor(
+    api: Api, stripe: Fake, level_bps: list[int]
+) -> None:
     """Nor what follows from it: the line's supply, its margin, a rate of it, and the platform's part.
 
     The higher rates break the floor: what the rule gives before the cap would tell the margin too.
@@ -47,12 +117,15 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(api: Api, lev
         unlisted = await factories.a_variant(session, supply_price=SUPPLY, price=PRICE, tier_costs=(COST,))
         await factories.a_listing(session, store, variant.product_id, price=PRICE)
         await factories.a_plan(session, {"level_bps": level_bps, "base": "margin"}, margin_floor_bps=1000)
-        order = await factories.an_order(session, store, (variant, 2, PRICE, 0), placed_at=PAID_AT)
+        customer = await factories.a_customer(session)
+        address = await factories.an_address(session, customer)
+        order = await factories.an_order(session, store, (variant, 2, PRICE, 0), customer=customer, placed_at=PAID_AT)
+        waiting = await factories.an_order(session, store, (variant, 2, PRICE, 0), customer=customer)
         await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
         await orders.complete(session, [(order.branch_id, order.id, PAID_AT)], hold_days=7)
         assert await settlements.settle(session, cutoff=LATER, now=LATER)
     async with api.db.read() as session:
-        line = (await session.scalars(select(models.OrderLine))).one()
+        line = (await session.scalars(select(models.OrderLine).where(models.OrderLine.order_id == order.id))).one()
         statement = (
             await session.scalars(select(models.Statement.id).where(models.Statement.distributor_id == owner.id))
         ).one()
@@ -62,38 +135,113 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(api: Api, lev
     secrets = {SUPPLY, line.supply, PRICE - SUPPLY, line.paid - line.supply, line.platform, *level_bps, line.commission}
     if share.outcome == "capped":
         secrets.add(share.uncapped_amount)
-    shelf, product = encode("store", store.id), encode("product", variant.product_id)
     asked: dict[str, dict[str, Any]] = {
-        "shop/Storefront": {"slug": store.slug},
-        "shop/Product": {"slug": store.slug, "id": product},
-        "partner/Me": {},
-        "partner/Catalogue": {},
-        "partner/Product": {"id": product, "price": PRICE},
-        "partner/Store": {"slug": store.slug},
-        "partner/Earnings": PERIOD,
-        "partner/Commission": {"id": encode("commission", share.branch_id, share.line_id, share.position)},
-        "partner/Team": PERIOD,
-        "partner/Notices": {},
-        "partner/Statements": {},
-        "partner/Statement": {"id": encode("statement", statement)},
-        "partner/SelectProduct": {"store": shelf, "product": {"product": encode("product", unlisted.product_id)}},
-        "partner/SelectProducts": {"store": shelf, "products": [{"product": product}]},
-        "partner/UpdateListing": {"store": shelf, "listing": {"product": product, "price": 1}},
-        "partner/UpdateListings": {"store": shelf, "listings": [{"product": product, "price": PRICE}]},
-        "partner/ReorderListings": {"store": shelf, "products": [product]},
-        "partner/RemoveListing": {"store": shelf, "product": product},
-        "partner/RemoveListings": {"store": shelf, "products": [product]},
-        "partner/MarkNoticesRead": {"ids": [encode("notice", notice)]},
+        **_of_customers(store, [variant, unlisted], order, waiting, address),
+        **_of_distributors(store, [variant, unlisted], share, statement, notice),
     }
     folder = resource("graphql") / "operations"
     theirs = {f"{door}/{file.stem}" for door in ("shop", "partner") for file in folder.glob(f"{door}/*.graphql")}
     assert set(asked) == theirs
-    token = await api.token("distributor", distributor=owner.code)
+    tokens = {
+        "partner": await api.token("distributor", distributor=owner.code),
+        "shop": await api.token("customer", customer=customer.ref),
+    }
     seen: set[int] = set()
     for operation, variables in asked.items():
-        answer = await api.run(operation, token, **variables)
+        answer = await api.run(operation, tokens[operation.partition("/")[0]], **variables)
         assert "errors" not in answer, operation
         numbers = set(_numbers(answer))
         assert not numbers & secrets, operation
         seen |= numbers
     assert {PRICE, COST, 2 * PRICE, share.amount} <= seen
+
+
+SECRET = (HOME["phone"], HOME["recipient"], HOME["street"])
+"""What names the customer: neither its seller nor any brand, once it has shipped, is told."""
+MASKED = "138****1234"
+
+
+def _asked(order: Json, supply_order: str) -> dict[str, dict[str, Any]]:
+    """Every operation that may show an order, or what became of it."""
+    number = {"orderNo": order["orderNo"]}
+    parcel = {"supplyOrder": supply_order, "carrier": "顺丰", "trackingNo": "SF9"}
+    return {
+        "shop/Me": {},
+        "shop/Orders": {},
+        "shop/Order": {"id": order["id"]},
+        "shop/PayOrder": {"order": order["id"]},
+        "shop/CancelOrder": {"order": order["id"]},
+        "shop/ConfirmReceipt": {"order": order["id"]},
+        "shop/RequestRefund": {"order": order["id"], "lines": [{"lineNo": 1}], "reason": "不要了"},
+        "partner/Orders": {},
+        "partner/Customers": {},
+        "partner/RefusedTouches": {"side": "HELD"},
+        "partner/PayoutAccount": {},
+        "brand/SupplyOrders": {"state": "ALL"},
+        "brand/ShipParcels": {"parcels": [parcel]},
+        "brand/PayoutAccount": {},
+        "finance/Payments": number,
+        "finance/Order": number,
+        "operator/OrderMoney": number,
+        "operator/Order": number,
+        "operator/RefundOrder": {"order": order["id"], "lines": [{"lineNo": 9}], "reason": "破损"},
+    }
+
+
+@pytest.mark.parametrize("is_shipped", [False, True])
+async def test_whose_an_order_is_only_those_learn_who_must(api: Api, stripe: Fake, is_shipped: bool) -> None:  # noqa: FBT001
+    """Everybody asks for it at every door; of what comes back it is known who may see what of it."""
+    shop = await a_shop(api)
+    buyer, other = await a_buyer(shop), await a_buyer(shop, recipient="李四", phone="13911112222", street="长安街2号")
+    order = await buyer.places()
+    await paid(api, order)
+    (mine,) = await supply_orders(shop, 0)
+    if is_shipped:
+        await ships_all(shop, 0, 1)
+    async with api.db.write() as session:
+        stranger = await factories.a_distributor(session)
+    brands = [await shop.brand(number) for number in range(3)]
+    viewers = {
+        "nobody": None,
+        "its customer": buyer.token,
+        "another customer": other.token,
+        "its seller": await shop.seller(),
+        "who stands above": await api.token("distributor", distributor=shop.top.code),
+        "another distributor": await api.token("distributor", distributor=stranger.code),
+        "its brand": brands[0],
+        "another brand": brands[2],
+        "finance": await api.token("finance"),
+        "operator": await api.token("operator"),
+    }
+    saw: dict[str, set[str]] = {"number": set(), "masked": set(), "name": set()}
+    for who, token in viewers.items():
+        for operation, variables in _asked(order, mine["id"]).items():
+            if who == "its brand" and operation == "brand/ShipParcels":
+                continue  # it may, and that would close its label
+            if who == "its customer" and operation not in {"shop/Order", "shop/Orders"}:
+                continue
+            told = json.dumps((await api.run(operation, token, **variables))["data"], ensure_ascii=False)
+            for what, texts in (("number", (order["orderNo"],)), ("masked", (MASKED,)), ("name", SECRET)):
+                if any(one in told for one in texts):
+                    saw[what].add(who)
+    assert saw["number"] == {"its customer", "its seller", "its brand", "finance", "operator"}
+    assert saw["masked"] == {"its seller", "operator"}
+    assert saw["name"] == ({"its customer"} if is_shipped else {"its customer", "its brand"})
+    seen = await done(api, "shop/Visit", other.token, slug=shop.store.slug)
+    assert set(seen) == {"store"}
+
+
+async def test_no_secret_of_a_payment_is_kept_or_told_to_others(api: Api, stripe: Fake) -> None:
+    shop = await a_shop(api)
+    buyer = await a_buyer(shop)
+    order = await buyer.places()
+    secret = (await done(api, "shop/PayOrder", buyer.token, order=order["id"]))["clientSecret"]
+    assert secret is not None
+    for operation, token in (
+        ("operator/OrderMoney", await api.token("operator")),
+        ("finance/Payments", await api.token("finance")),
+    ):
+        assert secret not in json.dumps(await api.run(operation, token, orderNo=order["orderNo"]))
+    async with api.db.read() as session:
+        rows = await session.scalars(text("SELECT to_jsonb(p)::text FROM payments p"))
+        assert [row for row in rows if secret in row] == []

@@ -69,6 +69,39 @@ class PriceOutOfBand(Error):
     highest_price: Money
 
 
+@strawberry.type(description="A line of a cart that keeps it from being an order.")
+class LineProblem:
+    line_no: Int64 = strawberry.field(description="Its place in the cart, from 1.")
+    in_stock: Int64 = strawberry.field(description="Units that are left.")
+    unit_price: Money = strawberry.field(description="What one costs now; 0 where the store does not sell it.")
+
+
+@_of(errors.NotOnOffer)
+class NotOnOffer(Error):
+    """Lines that the store does not sell, or not any more."""
+
+    lines: list[LineProblem]
+
+
+@_of(errors.PriceChanged)
+class PriceChanged(Error):
+    """Lines that cost another price than the customer was shown."""
+
+    lines: list[LineProblem]
+
+
+@_of(errors.OutOfStock)
+class OutOfStock(Error):
+    """Lines with fewer units left than were asked for."""
+
+    lines: list[LineProblem]
+
+
+@_of(errors.PaymentsOff)
+class PaymentsOff(Error):
+    """Nothing can be paid, refunded or paid out now."""
+
+
 @_of(errors.MakesCycle)
 class MakesCycle(Error):
     """A distributor would stand above itself."""

@@ -1,0 +1,46 @@
+"""Where money is paid out to: the same at the doors of partners and of brands."""
+
+import strawberry
+
+from s2b2c import models, payments
+from s2b2c.accounts import Viewer
+from s2b2c.api.access import PayoutDoor
+from s2b2c.api.context import Info
+from s2b2c.api.types.payments import OnboardPayoutsResult, PayoutAccount, PayoutsOnboarding, check_url
+
+
+@strawberry.type
+class PaidOut:
+    """The field of a door whose viewer is paid out."""
+
+    @strawberry.field(graphql_type=PayoutAccount | None, description="Null until you begin to tell Stripe who you are.")
+    @staticmethod
+    async def payout_account(root: strawberry.Parent[Viewer], info: Info) -> models.StripeAccount | None:
+        async with info.context.db.read() as session:
+            return await payments.account_of(session, brand_id=root.brand_id, distributor_id=root.distributor_id)
+
+
+@strawberry.type
+class PayoutMutation:
+    @strawberry.mutation(
+        permission_classes=[PayoutDoor],
+        graphql_type=OnboardPayoutsResult,
+        description="Tell Stripe who you are, so that you can be paid out. Stripe sends you back to `returnUrl`, or to "
+        "`refreshUrl` when its address was used up: ask for another one there.",
+    )
+    async def onboard_payouts(self, info: Info, return_url: str, refresh_url: str) -> PayoutsOnboarding:
+        check_url("returnUrl", return_url)
+        check_url("refreshUrl", refresh_url)
+        viewer = await info.context.viewer()
+        if viewer.brand_id is None:
+            await info.context.distributor_id()  # an applicant is paid nothing yet
+        with info.context.stripe() as gateway:
+            url = await payments.onboard(
+                info.context.db,
+                gateway,
+                brand_id=viewer.brand_id,
+                distributor_id=viewer.distributor_id,
+                return_url=return_url,
+                refresh_url=refresh_url,
+            )
+        return PayoutsOnboarding(url=url)
