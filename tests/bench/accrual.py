@@ -97,7 +97,7 @@ _UNPAID = (
 )
 _EMPTY = """
     DROP TABLE IF EXISTS completed;
-    TRUNCATE orders, order_lines, commissions, transfers, clawbacks, refund_lines, refunds;
+    TRUNCATE orders, transfers CASCADE;
 """
 _CLONE = """
     DO $$ BEGIN
