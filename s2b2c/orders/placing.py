@@ -92,17 +92,22 @@ def _name(cart: Cart) -> str:
     return f"{cart.customer_id}:{cart.token}"
 
 
-def _check(cart: Cart) -> None:
-    """Raises Refused(BadArgument) for what can never be right."""
-    if not cart.lines:
+def check_lines(lines: Sequence[CartLine]) -> None:
+    """Raises Refused(BadArgument) for lines that can never be right, whatever the store sells."""
+    if not lines:
         raise Refused(BadArgument("The cart is empty."))
-    if len(cart.lines) > MAX_LINES:
-        raise Refused(BadArgument(f"An order has at most {MAX_LINES} lines; this cart has {len(cart.lines)}."))
-    if len({line.variant_id for line in cart.lines}) < len(cart.lines):
+    if len(lines) > MAX_LINES:
+        raise Refused(BadArgument(f"An order has at most {MAX_LINES} lines; this cart has {len(lines)}."))
+    if len({line.variant_id for line in lines}) < len(lines):
         raise Refused(BadArgument("The cart names a variant twice: add the units up."))
-    for number, line in enumerate(cart.lines, start=1):
+    for number, line in enumerate(lines, start=1):
         if not 1 <= line.quantity <= MAX_QUANTITY:
             raise Refused(BadArgument(f"Line {number}: {line.quantity} units; it is 1 to {MAX_QUANTITY}."))
+
+
+def _check(cart: Cart) -> None:
+    """Raises Refused(BadArgument) for what can never be right."""
+    check_lines(cart.lines)
     if not 1 <= len(cart.token) <= 64 or not cart.token.isprintable():
         raise Refused(BadArgument("The token must be 1 to 64 printable characters."))
     if cart.coupon < 0:

@@ -27,7 +27,7 @@ from s2b2c.models import (
     Store,
     SupplyOrder,
 )
-from s2b2c.orders.placing import Cart, CartLine, _check
+from s2b2c.orders.placing import CartLine, check_lines
 from s2b2c.orders.refunds import RefundedLine
 from s2b2c.sql import statements
 
@@ -52,7 +52,7 @@ async def quote(session: AsyncSession, store_id: int, lines: Sequence[CartLine])
 
     Raises Refused(BadArgument) for lines that can never be right.
     """
-    _check(Cart(0, store_id, "-", lines, 0))
+    check_lines(lines)
     found = await session.execute(
         statements("reading")["quote"].columns(options=JSONB),
         {
