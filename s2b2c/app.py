@@ -24,6 +24,7 @@ from s2b2c.api.schema import published, schema
 from s2b2c.config import settings
 from s2b2c.db import Database
 from s2b2c.errors import Refused
+from s2b2c.failures import frames_of, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +90,8 @@ def create_app(
         try:
             async with database.read() as session:
                 await session.execute(text("SELECT 1"))
-        except Exception:
-            logger.warning("the database does not answer", exc_info=True)
+        except Exception as error:  # noqa: BLE001  whatever it is, there is no database
+            logger.warning("the database does not answer (%s)", kind_of(error))
             return JSONResponse({"status": "no database"}, status_code=503)
         return JSONResponse({"status": "ok"})
 
@@ -105,6 +106,9 @@ def create_app(
                 await payments.accept(session, body, signature, **webhook._asdict(), now=clock())
         except Refused as refused:
             return JSONResponse({"error": refused.refusal.message}, status_code=400)
+        except Exception as error:  # noqa: BLE001  whatever it is, Stripe tells it again
+            logger.error("an event of Stripe is not stored: %s\n%s", kind_of(error), frames_of(error))
+            return JSONResponse({"error": "The event could not be stored: send it again."}, status_code=503)
         return JSONResponse({"received": True})
 
     return app

@@ -13,12 +13,12 @@ from pgqueuer.db import AsyncpgDriver
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.models import Job as Picked
 from pgqueuer.queries import Queries
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import exports, ledger, orders, payments, ranking, stripe_events
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
+from s2b2c.failures import is_database_away, kind_of
 from s2b2c.jobs import JobFailed
 
 _log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ _EVENTS_AT_ONCE = 200
 _EVENTS_EVERY = timedelta(milliseconds=250)
 
 _JOBS_AT_ONCE = 4
+_JOBS_EVERY = timedelta(seconds=2)
 _ATTEMPTS = 5
 _FIRST_RETRY = timedelta(seconds=10)
 _AGAIN = "it is tried again"
@@ -130,7 +131,8 @@ async def _handle_events(db: Database, stop: asyncio.Event) -> None:
         except Exception as error:  # noqa: BLE001  whatever it is, the worker goes on
             _tell(take.__name__, error)
             taken = 0
-            take = stripe_events.set_apart
+            if not is_database_away(error):  # else it is no event's fault
+                take = stripe_events.set_apart
         else:
             take = stripe_events.handle_waiting
         if not taken:
@@ -143,7 +145,7 @@ async def _work(db: Database, every: timedelta, stop: asyncio.Event) -> None:
             await _hand_out(db, every, stop)
         except Exception as error:  # noqa: BLE001  whatever it is, the worker goes on
             _tell("the queue", error)
-            await _wait(every, stop)
+            await _wait(min(every, _JOBS_EVERY), stop)
 
 
 class _Queue(QueueManager):
@@ -163,7 +165,7 @@ async def _hand_out(db: Database, every: timedelta, stop: asyncio.Event) -> None
             for job in _JOBS:
                 queue.entrypoint(job.__name__, on_failure="hold", accepts_context=False)(_entrypoint(db, job))
             await queue.run(
-                dequeue_timeout=every,
+                dequeue_timeout=min(every, _JOBS_EVERY),
                 batch_size=_JOBS_AT_ONCE // 2,
                 max_concurrent_tasks=_JOBS_AT_ONCE,
                 log_aggregation_interval=timedelta(0),
@@ -195,9 +197,7 @@ def _entrypoint(db: Database, job: Job) -> Callable[[Picked], Awaitable[None]]:
 
 def _tell(name: str, error: Exception, outcome: str = _AGAIN) -> str:
     """Log a failure, and answer what may be told of it: only our own errors have messages without values."""
-    # The message of a database error holds the statement and its values, so only its kind is for every log.
-    cause = error.driver_exception if isinstance(error, DBAPIError) else error
-    kind = type(cause).__name__
+    kind = kind_of(error)
     _log.error("%s failed (%s), %s", name, kind, outcome)
     _log.debug("Where %s failed", name, exc_info=error)
     return f"{kind}: {error}" if type(error).__module__.startswith(f"{__package__}.") else kind

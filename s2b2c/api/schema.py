@@ -23,6 +23,7 @@ from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.types.errors import HANDLERS
 from s2b2c.api.types.money import INT64, Int64
 from s2b2c.errors import Refused
+from s2b2c.failures import frames_of, is_database_away, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +79,13 @@ class Schema(strawberry.Schema):
         execution_context: ExecutionContext | None = None,  # noqa: ARG002
     ) -> None:
         for error in errors:
-            if _told(error)[1] == "INTERNAL":
-                logger.error("at %s", error.path, exc_info=error.original_error or error)
+            cause = error.original_error or error
+            match _told(error)[1]:
+                case "UNAVAILABLE":
+                    logger.error("at %s: the database does not answer (%s)", error.path, kind_of(cause))
+                case "INTERNAL":
+                    logger.error("at %s: %s\n%s", error.path, kind_of(cause), frames_of(cause))
+                    logger.debug("at %s", error.path, exc_info=cause)
 
 
 def published(error: GraphQLError) -> GraphQLError:
@@ -95,6 +101,8 @@ def _told(error: GraphQLError) -> tuple[str, str]:
         return cause.refusal.message, cause.refusal.code
     if error.path is None and (cause is None or isinstance(cause, GraphQLError)):
         return error.message, (error.extensions or {}).get("code", "BAD_REQUEST")
+    if cause is not None and is_database_away(cause):
+        return "The database does not answer: try again in a moment.", "UNAVAILABLE"
     return "Something broke on our side; it is in our log.", "INTERNAL"
 
 

@@ -6,6 +6,7 @@ import logging
 import httpx
 import pytest
 from graphql import get_introspection_query
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import stores
@@ -112,8 +113,30 @@ async def test_what_breaks_inside_stays_inside(
         ],
     }
     (record,) = caplog.records
-    assert record.exc_info is not None
-    assert "password=hunter2 at here" in str(record.exc_info[1])
+    assert record.exc_info is None
+    told = record.getMessage()
+    assert told.startswith("at ['shop', 'store']: RuntimeError\n")
+    assert "in broken" in told
+    assert "hunter2" not in caplog.text
+
+
+async def test_a_database_that_is_away(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line a question, and the client learns that it may ask again."""
+
+    async def dead(session: AsyncSession, slug: str) -> None:
+        await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    monkeypatch.setattr(stores, "open_store", dead)
+    with caplog.at_level(logging.ERROR):
+        answer = await api.run("shop/Storefront", slug="here")
+    (error,) = answer["errors"]
+    assert error["message"] == "The database does not answer: try again in a moment."
+    assert error["extensions"] == {"code": "UNAVAILABLE"}
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+    assert "the database does not answer (" in record.getMessage()
 
 
 async def test_refusals_and_bad_requests_are_not_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:

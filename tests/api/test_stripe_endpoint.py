@@ -6,8 +6,9 @@ from datetime import timedelta
 import httpx
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import models
+from s2b2c import models, payments
 from s2b2c.app import Webhook, create_app
 from s2b2c.db import Database
 from tests.test_webhooks import GOOD, NOW, SECRET, WRONG
@@ -59,3 +60,20 @@ async def test_without_a_signature_or_a_secret(stored: Database) -> None:
     assert (await _post(stored, body, None, Webhook([SECRET], livemode=False))).status_code == 400
     answer = await _post(stored, body, signature, None)
     assert (answer.status_code, answer.json()) == (503, {"error": "No S2B2C_STRIPE_WEBHOOK_SECRET is set."})
+
+
+async def test_an_event_that_cannot_be_stored_is_to_be_sent_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says where it broke, and nothing of what the event holds."""
+
+    async def broken(session: AsyncSession, body: bytes, *rest: object, **more: object) -> None:
+        raise RuntimeError(body.decode())
+
+    monkeypatch.setattr(payments, "accept", broken)
+    body, signature = next(iter(GOOD.values()))
+    answer = await _post(db, body, signature, Webhook([SECRET], livemode=False))
+    assert (answer.status_code, answer.json()) == (503, {"error": "The event could not be stored: send it again."})
+    (record,) = caplog.records
+    assert record.getMessage().startswith("an event of Stripe is not stored: RuntimeError\n")
+    assert body.decode() not in caplog.text

@@ -1,0 +1,43 @@
+"""What a log may hold of what broke: never a message, as those of databases and libraries hold values."""
+
+import traceback
+
+from asyncpg.exceptions import (
+    InterfaceError,
+    OperatorInterventionError,
+    PostgresConnectionError,
+    QueryCanceledError,
+    TooManyConnectionsError,
+)
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
+
+_AWAY = (
+    OSError,
+    InterfaceError,
+    PostgresConnectionError,
+    OperatorInterventionError,
+    TooManyConnectionsError,
+    PoolTimeoutError,
+)
+
+
+def kind_of(error: BaseException) -> str:
+    """The name of what was raised; of a database error the name that PostgreSQL has for it, with the constraint."""
+    cause = _cause(error)
+    constraint = getattr(cause, "constraint_name", None)
+    return f"{type(cause).__name__} ({constraint})" if constraint else type(cause).__name__
+
+
+def frames_of(error: BaseException) -> str:
+    """Where it was raised, as a traceback without its messages."""
+    return "".join(traceback.format_tb(error.__traceback__))
+
+
+def is_database_away(error: BaseException) -> bool:
+    """Nobody answers, or there is no connection to be had: the same may go through in a moment."""
+    cause = _cause(error)
+    return isinstance(cause, _AWAY) and not isinstance(cause, QueryCanceledError)
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.driver_exception if isinstance(error, DBAPIError) else error
