@@ -20,11 +20,12 @@ from s2b2c import payments
 from s2b2c.api import explorer
 from s2b2c.api.context import Context
 from s2b2c.api.limits import MAX_BODY_BYTES
+from s2b2c.api.placing import Placing
 from s2b2c.api.schema import published, schema
 from s2b2c.config import settings
 from s2b2c.db import Database
 from s2b2c.errors import Refused
-from s2b2c.failures import frames_of, kind_of
+from s2b2c.failures import frames_of, is_database_away, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ def create_app(
         if gateway is not None:
             await gateway.close()
 
+    placing = Placing(database, clock)
+
     async def context(connection: HTTPConnection) -> Context:
         return Context(
             database,
@@ -71,6 +74,7 @@ def create_app(
             secret=token_secret,
             authorization=connection.headers.get("authorization"),
             gateway=gateway,
+            placing=placing,
         )
 
     app = FastAPI(title="s2b2c", lifespan=lifespan, openapi_url=None)
@@ -100,18 +104,23 @@ def create_app(
         """Store what Stripe tells; the worker works on it. Whatever is stored, also before, is answered 200."""
         if webhook is None:
             return JSONResponse({"error": "No S2B2C_STRIPE_WEBHOOK_SECRET is set."}, status_code=503)
-        body, signature = await request.body(), request.headers.get("stripe-signature", "")
-        try:
-            async with database.write() as session:
-                await payments.accept(session, body, signature, **webhook._asdict(), now=clock())
-        except Refused as refused:
-            return JSONResponse({"error": refused.refusal.message}, status_code=400)
-        except Exception as error:  # noqa: BLE001  whatever it is, Stripe tells it again
-            logger.error("an event of Stripe is not stored: %s\n%s", kind_of(error), frames_of(error))
-            return JSONResponse({"error": "The event could not be stored: send it again."}, status_code=503)
-        return JSONResponse({"received": True})
+        return await _store_event(request, database, webhook, clock())
 
     return app
+
+
+async def _store_event(request: Request, database: Database, webhook: Webhook, now: datetime) -> Response:
+    body, signature = await request.body(), request.headers.get("stripe-signature", "")
+    try:
+        async with database.write() as session:
+            await payments.accept(session, body, signature, **webhook._asdict(), now=now)
+    except Refused as refused:
+        return JSONResponse({"error": refused.refusal.message}, status_code=400)
+    except Exception as error:  # noqa: BLE001  whatever it is, Stripe tells it again
+        told = kind_of(error) if is_database_away(error) else f"{kind_of(error)}\n{frames_of(error)}"
+        logger.error("an event of Stripe is not stored: %s", told)  # noqa: TRY400  that tells messages too
+        return JSONResponse({"error": "The event could not be stored: send it again."}, status_code=503)
+    return JSONResponse({"received": True})
 
 
 class _GraphQL(GraphQLRouter[Context, None]):

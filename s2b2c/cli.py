@@ -294,7 +294,7 @@ def worker_() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        events = Database(db.url, pool_size=2)
+        events = Database(db.url, pool_size=2, by_key=True)
         try:
             await worker.run(db, every=ROLLUPS_EVERY, stop=stop, events=events)
         finally:

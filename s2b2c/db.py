@@ -44,8 +44,16 @@ Row_ = TypeVarTuple("Row_")
 # of the new rows and would look them up one by one, or join a whole table in a loop: hours instead of seconds.
 PLAN_FOR_BULK = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '128MB', true)")
 
-# For a transaction that looks everything up by its key: each statement is planned once for a connection.
-PLAN_ONCE = text("SET LOCAL plan_cache_mode = force_generic_plan")
+# For work that looks everything up by its key: each statement is planned once for a connection, and in a way that does
+# not depend on how large the tables were then.
+_BY_KEY = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+BY_KEY = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _BY_KEY.items())
+"""What to SELECT in the first statement of such a transaction."""
 
 
 class Base(DeclarativeBase):
@@ -117,11 +125,18 @@ class Database:
     """Sessions on one PostgreSQL. Business code gets a session and never commits it."""
 
     def __init__(
-        self, url: str, *, statement_timeout: timedelta = timedelta(0), pool_size: int = 10, reuse_plans: bool = True
+        self,
+        url: str,
+        *,
+        statement_timeout: timedelta = timedelta(0),
+        pool_size: int = 10,
+        reuse_plans: bool = True,
+        by_key: bool = False,
     ) -> None:
         """`statement_timeout` is the backstop behind every deadline; 0 (for long work) means none.
 
         `reuse_plans` suits small statements alone: a plan for some batch of orders takes any batch to be small.
+        `by_key` is for transactions that look everything up by its key.
         """
         self.url = url
         self._engine = create_async_engine(
@@ -135,6 +150,7 @@ class Database:
                     "role": APP_ROLE,
                     "application_name": "s2b2c",
                     "statement_timeout": str(int(statement_timeout.total_seconds() * 1000)),
+                    **(_BY_KEY if by_key else {}),
                 },
             },
         )

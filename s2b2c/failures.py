@@ -4,16 +4,19 @@ import traceback
 
 from asyncpg.exceptions import (
     InterfaceError,
+    InternalClientError,
     OperatorInterventionError,
     PostgresConnectionError,
     QueryCanceledError,
     TooManyConnectionsError,
 )
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _AWAY = (
     OSError,
     InterfaceError,
+    InternalClientError,  # asyncpg is told of a dead connection in the middle of something
     PostgresConnectionError,
     OperatorInterventionError,
     TooManyConnectionsError,
@@ -40,4 +43,5 @@ def is_database_away(error: BaseException) -> bool:
 
 
 def _cause(error: BaseException) -> BaseException:
-    return error.driver_exception if isinstance(error, DBAPIError) else error
+    # What fails before there is a connection is not wrapped a second time.
+    return error.driver_exception if isinstance(error, DBAPIError | EmulatedDBAPIException) else error

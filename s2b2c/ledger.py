@@ -42,8 +42,10 @@ async def post_payments(session: AsyncSession, orders: OrderBatch, *, rail: str)
 
     Raises IntegrityError when one of them was posted before: each is paid once.
     """
-    accounts = await _platform_accounts(session, "clearing", "escrow", "revenue", rail=rail)
-    await session.execute(statements("ledger")["post_payments"], orders._asdict() | accounts)
+    posting = statements("ledger")["post_payments"], orders._asdict() | {"rail": rail}
+    if not await session.scalar(*posting):  # the first payment on this rail
+        await _platform_accounts(session, "clearing", "escrow", "revenue", rail=rail)
+        await session.execute(*posting)
 
 
 async def post_completions(session: AsyncSession, orders: OrderBatch) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import jobs, orders, payments
-from s2b2c.db import PLAN_ONCE, Database
+from s2b2c.db import Database
 from s2b2c.errors import Refused
 from s2b2c.models import OrderBatch, StripeEvent
 from s2b2c.payments import Paid, Refunded
@@ -18,7 +18,6 @@ _log = logging.getLogger(__name__)
 
 async def handle_waiting(session: AsyncSession, *, now: datetime, limit: int) -> int:
     """Work on the oldest events that wait, all or none; returns how many."""
-    await session.execute(PLAN_ONCE)
     events = await payments.waiting_events(session, now=now, limit=limit)
     if events:
         await _handle(session, events, now)

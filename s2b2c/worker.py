@@ -95,7 +95,7 @@ async def run(db: Database, *, every: timedelta, stop: asyncio.Event, events: Da
 
     The batch and the jobs in hand are finished first. A scan that fails is logged and tried again in the next round; a
     job is tried again later and later, then held. No failure ends the worker, nor does a database that goes away for a
-    time. `events` is for Stripe's events, which come a few at a time and want their plans kept.
+    time. `events` is for Stripe's events, which come a few at a time.
     """
     async with asyncio.TaskGroup() as group:
         group.create_task(_scan(db, every, stop))

@@ -2,7 +2,7 @@
 
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 
@@ -25,6 +25,13 @@ async def drop_database(server_url: str, name: str) -> None:
         await _on_server(server_url, f"DROP DATABASE IF EXISTS {name}")
     except DBAPIError:
         await _on_server(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+async def cut_off(owner_url: str, session: AsyncSession) -> None:
+    """End the connection of a session, and have it find out."""
+    pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    await _on_server(owner_url, f"SELECT pg_terminate_backend({pid}, 5000)")
+    await session.execute(text("SELECT 1"))
 
 
 async def _on_server(url: str, statement: str) -> None:

@@ -57,7 +57,10 @@ async def _shop(session: AsyncSession, *, stocks: Sequence[int] = (100, 100, 100
 
 
 async def _place(session: AsyncSession, cart: orders.Cart, *, now: datetime = NOW) -> orders.Placed:
-    return await orders.place(session, cart, policy=WINDOW, now=now)
+    (outcome,) = await orders.place(session, [cart], policy=WINDOW, now=now)
+    if not isinstance(outcome, orders.Placed):
+        raise Refused(outcome)
+    return outcome
 
 
 async def _stock(session: AsyncSession, shop: Shop) -> list[int]:
@@ -256,6 +259,86 @@ async def test_what_is_cancelled_gives_its_stock_back_once(session: AsyncSession
     assert await _stock(session, shop) == [98, 99, 100]
     order = await session.get_one(models.Order, (first.branch_id, first.id))
     assert (order.state, order.cancelled_at, order.due_at) == ("cancelled", NOW + timedelta(minutes=1), None)
+
+
+async def _carts(session: AsyncSession, shop: Shop, *wanted: Sequence[tuple[int, int]]) -> list[orders.Cart]:
+    """Of as many customers."""
+    carts = []
+    for lines in wanted:
+        customer = await factories.a_customer(session)
+        address = await factories.an_address(session, customer)
+        carts.append(shop.cart(*lines, customer_id=customer.id, address_id=address.id))
+    return carts
+
+
+async def test_carts_together_come_each_to_what_it_comes_to_alone(session: AsyncSession) -> None:
+    shop = await _shop(session, stocks=(100, 10, 100))
+    good, more, short, dear, far, lost, gone, bad, again = await _carts(session, shop, *([[(0, 1), (2, 1)]] * 9))
+    before = await _place(session, again)
+    carts = [
+        good,
+        short._replace(lines=[orders.CartLine(shop.variants[1].id, 11)]),
+        dear._replace(lines=[orders.CartLine(shop.variants[0].id, 1, 4989)]),
+        far._replace(store_id=999_999),
+        lost._replace(address_id=good.address_id),
+        gone._replace(customer_id=999_999),
+        bad._replace(token=""),
+        again,
+        more._replace(lines=[orders.CartLine(shop.variants[1].id, 10)]),
+    ]
+    outcomes = await orders.place(session, carts, policy=WINDOW, now=NOW)
+    first, last = outcomes[0], outcomes[-1]
+    assert isinstance(first, orders.Placed)
+    assert isinstance(last, orders.Placed)
+    assert (first.amount, last.amount) == (4991 + settings().freight, 30000)
+    assert outcomes[1:-1] == [
+        OutOfStock("Line 1: fewer are left than asked for. Take fewer.", (LineProblem(1, 10, 3000),)),
+        PriceChanged("Line 1: the price has changed. Look at it again.", (LineProblem(1, 99, 4990),)),
+        NotFound("There is no such open store."),
+        NotFound("There is no such address of yours: save it first."),
+        NotFound("There is no such customer: sign in again."),
+        BadArgument("The token must be 1 to 64 printable characters."),
+        before,
+    ]
+    assert await _stock(session, shop) == [98, 0, 98]
+    assert await _rows(session) == {
+        "orders": 3,
+        "order_lines": 5,
+        "supply_orders": 5,
+        "order_addresses": 3,
+        "claims": 6,
+        "bindings": 3,
+        "refused_touches": 0,
+    }
+
+
+async def test_of_carts_together_the_first_get_what_is_left(session: AsyncSession) -> None:
+    """The second is too late for the first variant, so the third gets all of what the second wanted besides."""
+    shop = await _shop(session, stocks=(3, 2, 100))
+    carts = await _carts(session, shop, [(0, 2)], [(0, 2), (1, 1)], [(1, 2)], [(0, 1), (2, 1)], [(0, 1)])
+    outcomes = await orders.place(session, carts, policy=WINDOW, now=NOW)
+    assert [type(outcome) for outcome in outcomes] == [
+        orders.Placed,
+        OutOfStock,
+        orders.Placed,
+        orders.Placed,
+        OutOfStock,
+    ]
+    assert outcomes[1] == OutOfStock("Line 1: fewer are left than asked for. Take fewer.", (LineProblem(1, 1, 4990),))
+    assert await _stock(session, shop) == [0, 0, 99]
+
+
+async def test_what_costs_nothing_is_paid_at_once_also_together(session: AsyncSession) -> None:
+    shop = await _shop(session)
+    free, cheap, also_free = await _carts(session, shop, [(0, 3)], [(2, 1)], [(1, 1)])
+    carts = [free._replace(coupon=10**9), cheap, also_free._replace(coupon=3000)]
+    outcomes = await orders.place(session, carts, policy=WINDOW, now=NOW)
+    states = []
+    for outcome in outcomes:
+        assert isinstance(outcome, orders.Placed)
+        order = await session.get_one(models.Order, (outcome.branch_id, outcome.id))
+        states.append((outcome.amount, order.state))
+    assert states == [(0, "paid"), (1, "placed"), (0, "paid")]
 
 
 async def test_what_nobody_paid_for_expires(db: Database) -> None:

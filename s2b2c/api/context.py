@@ -11,6 +11,7 @@ from strawberry.fastapi import BaseContext
 from s2b2c import accounts, payments
 from s2b2c.accounts import Viewer
 from s2b2c.api.loaders import Loaders
+from s2b2c.api.placing import Placing
 from s2b2c.db import Database
 from s2b2c.errors import Forbidden, PaymentsOff, Refused, Unauthenticated
 
@@ -25,14 +26,16 @@ class Context(BaseContext):
         clock: Callable[[], datetime],
         secret: str,
         authorization: str | None,
-        gateway: payments.Gateway | None = None,
+        gateway: payments.Gateway | None,
+        placing: Placing,
     ) -> None:
-        """Without a `gateway` payments go by the one of the settings."""
+        """Without a `gateway` there are no payments."""
         super().__init__()
         self.db = db
         self.load = Loaders(db, clock)
         self.clock = clock
         self.secret = secret
+        self.placing = placing
         self._gateway = gateway
         self._authorization = authorization
         self._viewer: asyncio.Task[Viewer] | None = None
@@ -66,11 +69,10 @@ class Context(BaseContext):
     @contextmanager
     def stripe(self) -> Iterator[payments.Gateway]:
         """What Stripe is asked through. Raises Refused(PaymentsOff) without one, and where it comes to nothing."""
-        gateway = self._gateway or payments.connect()
-        if gateway is None:
+        if self._gateway is None:
             raise Refused(PaymentsOff(NO_KEY))
         try:
-            yield gateway
+            yield self._gateway
         except payments.GatewayError as error:
             raise Refused(PaymentsOff(str(error))) from None
 

@@ -154,8 +154,8 @@ class ShopMutation:
             key_of("address", input.address),
             input.share,
         )
-        async with info.context.db.write() as session:
-            placed = await orders.place(session, cart, policy=network.Policy.of_settings(), now=info.context.clock())
+        placed = await info.context.placing.place(cart)
+        async with info.context.db.read() as session:
             return await orders.order_of_customer(session, customer_id, (placed.branch_id, placed.id))
 
     @strawberry.mutation(

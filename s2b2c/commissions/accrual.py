@@ -21,7 +21,6 @@ async def accrue(session: AsyncSession, orders: OrderBatch) -> None:
     Raises IntegrityError for an order accrued before.
     """
     await session.execute(statements("commissions")["accrue"], orders._asdict())
-    await session.execute(statements("commissions")["total_lines"], orders._asdict())
 
 
 async def claw_back(session: AsyncSession, refunds: RefundBatch) -> None:

@@ -1,12 +1,14 @@
 """The network: the tree of distributors, and whose customer a customer is."""
 
 from s2b2c.network.binding import (
+    NO_CUSTOMER,
     Outcome,
     Policy,
     Touch,
     binding_history,
     binding_of,
     lock_customer,
+    lock_customers,
     own_customers,
     refusals,
     share,
@@ -33,6 +35,7 @@ from s2b2c.network.tree import (
 
 __all__ = [
     "EARNING",
+    "NO_CUSTOMER",
     "MovePreview",
     "MoveWarning",
     "Outcome",
@@ -46,6 +49,7 @@ __all__ = [
     "binding_of",
     "history",
     "lock_customer",
+    "lock_customers",
     "lock_tree",
     "move",
     "own_customers",

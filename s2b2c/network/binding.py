@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from s2b2c.config import settings
-from s2b2c.db import AnyRow, page
+from s2b2c.db import BY_KEY, AnyRow, page
 from s2b2c.errors import NotFound, Refused, WrongState
 from s2b2c.models import Binding, Distributor, Listing, Product, RefusedTouch, ShareLink, Store
 from s2b2c.network.tree import EARNING
@@ -48,21 +48,30 @@ class Touch(NamedTuple):
     outcome: Outcome
 
 
+async def lock_customers(session: AsyncSession, customer_ids: Sequence[int]) -> set[int]:
+    """Until the end of the transaction nobody else changes whose customers these are; every touch locks them first.
+
+    It is a statement of its own, so that the next one sees what whoever held it before has done. All that follow look
+    up by keys (`db.BY_KEY`). Returns who of them is there.
+    """
+    found = await session.scalars(_LOCK_CUSTOMERS, {"customer_ids": customer_ids})
+    return set(found)
+
+
 async def lock_customer(session: AsyncSession, customer_id: int) -> None:
-    """Until the end of the transaction nobody else changes whose customer this is; every touch takes this lock first.
-
-    It is a statement of its own, so that the next one sees what whoever held it before has done. Those that follow go
-    by keys, and are planned once for a connection. Raises Refused(NotFound).
-    """
-    if await session.scalar(_LOCK_CUSTOMER, {"customer_id": customer_id}) is None:
-        raise Refused(NotFound("There is no such customer: sign in again."))
+    """Raises Refused(NotFound)."""
+    if not await lock_customers(session, [customer_id]):
+        raise Refused(NO_CUSTOMER)
 
 
-_LOCK_CUSTOMER = text(
-    """
-    SELECT id, set_config('plan_cache_mode', 'force_generic_plan', true) FROM customers WHERE id = :customer_id
-    FOR NO KEY UPDATE
-    """
+NO_CUSTOMER = NotFound("There is no such customer: sign in again.")
+_LOCK_CUSTOMERS = text(
+    f"""
+    SELECT c.id
+    FROM (SELECT {BY_KEY}) AS setting
+    CROSS JOIN (SELECT id FROM unnest(CAST(:customer_ids AS bigint[])) AS asked (id) ORDER BY id) AS asked
+    CROSS JOIN LATERAL (SELECT id FROM customers WHERE id = asked.id FOR NO KEY UPDATE) AS c
+    """  # noqa: S608  all of it stands in the code
 )
 
 

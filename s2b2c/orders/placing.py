@@ -1,16 +1,17 @@
-"""From a cart to an order: priced as the store shows it, stock taken, its seller found, all at once or not at all."""
+"""From carts to orders: priced as the store shows it, stock taken, its seller found, all at once or not at all."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import NamedTuple
 
-from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.config import settings
-from s2b2c.errors import BadArgument, LineProblem, NotFound, NotOnOffer, OutOfStock, PriceChanged, Refused
-from s2b2c.models import Store
-from s2b2c.network import Policy, lock_customer
+from s2b2c.db import AnyRow
+from s2b2c.errors import BadArgument, LineProblem, NotFound, NotOnOffer, OutOfStock, PriceChanged, Refusal, Refused
+from s2b2c.models import OrderBatch
+from s2b2c.network import NO_CUSTOMER, Policy, lock_customers
 from s2b2c.orders.steps import pay
 from s2b2c.sql import statements
 
@@ -50,106 +51,127 @@ class Placed(NamedTuple):
     amount: int
 
 
-async def place(session: AsyncSession, cart: Cart, *, policy: Policy, now: datetime) -> Placed:
-    """Place an order: prices, costs and seller are frozen, stock is taken until it is paid, cancelled or expires.
+async def place(
+    session: AsyncSession, carts: Sequence[Cart], *, policy: Policy, now: datetime
+) -> list[Placed | Refusal]:
+    """Place orders of different customers: of each cart the order it has become, or why it has not, in their order.
 
-    A coupon is spread over the lines by cumulative floor. The same token again gives the same order and changes
-    nothing. What costs nothing is paid at once.
+    Prices, costs and seller are frozen, stock is taken until the order is paid, cancelled or expires. A coupon is
+    spread over the lines by cumulative floor. The same token again gives the same order and changes nothing. What
+    costs nothing is paid at once.
 
-    Raises Refused, and nothing is done: BadArgument for numbers that can never be right, NotFound for a store that is
-    not open or an address that is not the customer's, and NotOnOffer, PriceChanged or OutOfStock with every such line.
+    A cart that is refused changes nothing: BadArgument for numbers that can never be right, NotFound for a customer who
+    is not there, a store that is not open or an address that is not the customer's, and NotOnOffer, PriceChanged or
+    OutOfStock with every such line. Carts earlier in the row are served first.
     """
-    _check(cart)
-    await lock_customer(session, cart.customer_id)
+    outcomes: dict[int, Placed | Refusal] = {}
+    waiting: dict[int, Cart] = {}
+    known = await lock_customers(session, [cart.customer_id for cart in carts])
+    for n, cart in enumerate(carts):
+        if refusal := _wrong(cart) or (None if cart.customer_id in known else NO_CUSTOMER):
+            outcomes[n] = refusal
+        else:
+            waiting[n] = cart
+    while waiting:
+        judged = await _judge(session, list(waiting.values()), policy, now)
+        decided = {n: outcome for n, outcome in zip(waiting, judged, strict=True) if outcome is not None}
+        outcomes |= decided
+        waiting = {n: cart for n, cart in waiting.items() if n not in decided}
+    free = [(it.branch_id, it.id, now) for it in outcomes.values() if isinstance(it, Placed) and it.amount == 0]
+    if free:
+        await pay(session, free, rail=FREE)
+    return [outcomes[n] for n in range(len(carts))]
+
+
+async def _judge(
+    session: AsyncSession, carts: Sequence[Cart], policy: Policy, now: datetime
+) -> list[Placed | Refusal | None]:
+    """Of each cart its order or its refusal; None where those before it may leave too little, and may not."""
+    lines = [(n, line_no, line) for n, cart in enumerate(carts, 1) for line_no, line in enumerate(cart.lines, 1)]
     config = settings()
-    rows = (
-        await session.execute(
-            statements("placing")["place"],
-            {
-                **cart._asdict(),
-                **policy.parameters(),
-                "token": _name(cart),
-                "variant_ids": [line.variant_id for line in cart.lines],
-                "quantities": [line.quantity for line in cart.lines],
-                "prices": [line.unit_price for line in cart.lines],
-                "freight": config.freight,
-                "goods_from": config.free_freight_from,
-                "pay_minutes": config.pay_minutes,
-                "now": now,
-            },
-        )
-    ).all()
-    if not rows:
-        return await _placed_before(session, cart)
-    _refuse(rows)
-    placed = Placed(rows[0].branch_id, rows[0].id, rows[0].order_no, rows[0].amount)
-    if placed.amount == 0:
-        await pay(session, [(placed.branch_id, placed.id, now)], rail=FREE)
-    return placed
-
-
-def _name(cart: Cart) -> str:
-    return f"{cart.customer_id}:{cart.token}"
+    rows = await session.execute(
+        statements("placing")["place"],
+        {
+            **policy.parameters(),
+            "customer_ids": [cart.customer_id for cart in carts],
+            "store_ids": [cart.store_id for cart in carts],
+            "address_ids": [cart.address_id for cart in carts],
+            "tokens": [f"{cart.customer_id}:{cart.token}" for cart in carts],
+            "share_codes": [cart.share_code for cart in carts],
+            "coupons": [cart.coupon for cart in carts],
+            "ns": [n for n, _, _ in lines],
+            "line_nos": [line_no for _, line_no, _ in lines],
+            "variant_ids": [line.variant_id for _, _, line in lines],
+            "quantities": [line.quantity for _, _, line in lines],
+            "prices": [line.unit_price for _, _, line in lines],
+            "freight": config.freight,
+            "goods_from": config.free_freight_from,
+            "pay_minutes": config.pay_minutes,
+            "now": now,
+        },
+    )
+    judged = [list(of_cart) for _, of_cart in groupby(rows, lambda row: row.n)]
+    before = await _placed_before(session, [of_cart[0] for of_cart in judged if of_cart[0].placed_id is not None])
+    return [before.get(of_cart[0].placed_id) or _outcome(of_cart) for of_cart in judged]
 
 
 def check_lines(lines: Sequence[CartLine]) -> None:
     """Raises Refused(BadArgument) for lines that can never be right, whatever the store sells."""
+    if wrong := _wrong_lines(lines):
+        raise Refused(wrong)
+
+
+def _wrong_lines(lines: Sequence[CartLine]) -> BadArgument | None:
     if not lines:
-        raise Refused(BadArgument("The cart is empty."))
+        return BadArgument("The cart is empty.")
     if len(lines) > MAX_LINES:
-        raise Refused(BadArgument(f"An order has at most {MAX_LINES} lines; this cart has {len(lines)}."))
+        return BadArgument(f"An order has at most {MAX_LINES} lines; this cart has {len(lines)}.")
     if len({line.variant_id for line in lines}) < len(lines):
-        raise Refused(BadArgument("The cart names a variant twice: add the units up."))
+        return BadArgument("The cart names a variant twice: add the units up.")
     for number, line in enumerate(lines, start=1):
         if not 1 <= line.quantity <= MAX_QUANTITY:
-            raise Refused(BadArgument(f"Line {number}: {line.quantity} units; it is 1 to {MAX_QUANTITY}."))
+            return BadArgument(f"Line {number}: {line.quantity} units; it is 1 to {MAX_QUANTITY}.")
+    return None
 
 
-def _check(cart: Cart) -> None:
-    """Raises Refused(BadArgument) for what can never be right."""
-    check_lines(cart.lines)
+def _wrong(cart: Cart) -> BadArgument | None:
+    """What can never be right about it."""
     if not 1 <= len(cart.token) <= 64 or not cart.token.isprintable():
-        raise Refused(BadArgument("The token must be 1 to 64 printable characters."))
+        return BadArgument("The token must be 1 to 64 printable characters.")
     if cart.coupon < 0:
-        raise Refused(BadArgument("A coupon is 0 or more."))
+        return BadArgument("A coupon is 0 or more.")
+    return _wrong_lines(cart.lines)
 
 
-def _refuse(rows: Sequence[Any]) -> None:
-    """Raises Refused with the lines that keep a cart from being an order."""
+def _outcome(rows: Sequence[AnyRow]) -> Placed | Refusal | None:
+    """What has become of the cart that these are the lines of."""
+    if rows[0].cart_refusal is not None:
+        return _NO_STORE if rows[0].cart_refusal == "no store" else _NO_ADDRESS
     problems: dict[str, list[LineProblem]] = {}
     for row in rows:
         if row.refusal:
             problems.setdefault(row.refusal, []).append(LineProblem(row.line_no, row.stock or 0, row.unit_price or 0))
     if lines := problems.get("not offered"):
-        raise Refused(NotOnOffer(f"{_lines(lines)}: the store does not sell it any more. Take it out.", tuple(lines)))
+        return NotOnOffer(f"{_lines(lines)}: the store does not sell it any more. Take it out.", tuple(lines))
     if lines := problems.get("other price"):
-        raise Refused(PriceChanged(f"{_lines(lines)}: the price has changed. Look at it again.", tuple(lines)))
+        return PriceChanged(f"{_lines(lines)}: the price has changed. Look at it again.", tuple(lines))
     if lines := problems.get("out of stock"):
-        raise Refused(OutOfStock(f"{_lines(lines)}: fewer are left than asked for. Take fewer.", tuple(lines)))
+        return OutOfStock(f"{_lines(lines)}: fewer are left than asked for. Take fewer.", tuple(lines))
+    return None if rows[0].id is None else Placed(rows[0].branch_id, rows[0].id, rows[0].order_no, rows[0].amount)
 
 
 def _lines(problems: Sequence[LineProblem]) -> str:
     return f"Line{'s' * (len(problems) > 1)} {', '.join(str(it.line_no) for it in problems)}"
 
 
-async def _placed_before(session: AsyncSession, cart: Cart) -> Placed:
-    """The order that this token stands for. Raises Refused(NotFound) when it stands for none."""
-    found = await session.execute(_OF_TOKEN, {"token": _name(cart)})
-    if (row := found.one_or_none()) is not None:
-        return Placed(*row)
-    store = await session.scalar(select(Store.id).where(Store.id == cart.store_id, Store.state == "open"))
-    if store is None:
-        raise Refused(NotFound("There is no such open store."))
-    raise Refused(NotFound("There is no such address of yours: save it first."))
+async def _placed_before(session: AsyncSession, rows: Sequence[AnyRow]) -> dict[int, Placed]:
+    """The orders that tokens stand for already, by their ids."""
+    if not rows:
+        return {}
+    orders = OrderBatch.of((row.placed_branch_id, row.placed_id) for row in rows)
+    found = await session.execute(statements("placing")["placed_before"], orders._asdict())
+    return {row.id: Placed(*row) for row in found}
 
 
-_OF_TOKEN = text(
-    """
-    SELECT o.branch_id, o.id, o.order_no, (sum(l.paid) + o.freight)::bigint
-    FROM claims c
-    JOIN orders o ON o.branch_id = c.branch_id AND o.id = c.event_id
-    JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
-    WHERE c.kind = 'order_token' AND c.name = :token
-    GROUP BY o.branch_id, o.id
-    """
-)
+_NO_STORE = NotFound("There is no such open store.")
+_NO_ADDRESS = NotFound("There is no such address of yours: save it first.")

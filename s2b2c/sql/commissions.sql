@@ -112,7 +112,8 @@ newest AS MATERIALIZED (
 )
 
 -- name: accrue
--- One row for each position of each line, in the order of the lines: the same orders get the same ids, and lie as they are read.
+-- One row for each position of each line, in the order of the lines, as they are read; and in each line their total, and
+-- what is left to the platform.
 -- LATERAL with OFFSET 0, here and in the ledger: each is looked up by its key, and the planner expects as many as there are.
 -- Of a join of two columns it expects hardly any, and then holds all of them against all in a loop.
 WITH batch AS (
@@ -127,12 +128,22 @@ WITH batch AS (
 -- include: commissions.rules
 ,
 -- include: commissions.shares
-INSERT INTO commissions (branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps,
-                         below_bps, uncapped_amount, amount, outcome)
-SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, below_bps,
-       uncapped_amount, amount, outcome
-FROM share
-ORDER BY line_id, branch_id, position
+,
+written AS (
+    INSERT INTO commissions (branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps,
+                             below_bps, uncapped_amount, amount, outcome)
+    SELECT branch_id, line_id, position, distributor_id, tier_id, rule_id, base_amount, rate_bps, below_bps,
+           uncapped_amount, amount, outcome
+    FROM share
+    ORDER BY line_id, branch_id, position
+    RETURNING branch_id, line_id, amount
+), total AS MATERIALIZED (
+    SELECT branch_id, line_id, sum(amount) AS commission FROM written GROUP BY branch_id, line_id HAVING sum(amount) > 0
+)
+UPDATE order_lines l
+SET commission = total.commission, platform = l.paid - l.refunded - l.supply - total.commission
+FROM total
+WHERE l.branch_id = total.branch_id AND l.id = total.line_id
 
 -- name: lines
 -- What was sold by the orders in `batch`, as the engine takes it. Supply is what it was at first: refunds lower the line's.
@@ -144,24 +155,6 @@ line AS (
         SELECT * FROM order_lines WHERE branch_id = b.branch_id AND order_id = b.order_id OFFSET 0
     ) AS l
 )
-
--- name: total_lines
--- The commission total of each line, and what is left to the platform.
-WITH total AS MATERIALIZED (
-    SELECT batch.branch_id, line.id, share.total
-    FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
-    CROSS JOIN LATERAL (
-        SELECT id FROM order_lines WHERE branch_id = batch.branch_id AND order_id = batch.order_id OFFSET 0
-    ) AS line
-    CROSS JOIN LATERAL (
-        SELECT sum(amount) AS total FROM commissions WHERE branch_id = batch.branch_id AND line_id = line.id
-    ) AS share
-    WHERE share.total > 0
-)
-UPDATE order_lines l
-SET commission = total.total, platform = l.paid - l.refunded - l.supply - total.total
-FROM total
-WHERE l.branch_id = total.branch_id AND l.id = total.id
 
 -- name: claw_back
 -- What each refund takes back of each commission of its lines, one refund after the other; below 0 it gives back.

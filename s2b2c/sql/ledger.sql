@@ -28,21 +28,31 @@ ORDER BY kind, brand_id, distributor_id
 ON CONFLICT DO NOTHING
 
 -- name: post_payments
--- The whole of `paid` of each order: clearing -> escrow; freight is the platform's at once.
-INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
-SELECT batch.branch_id, 'order', batch.order_id, part.code, :clearing, part.credit_account_id, part.amount, o.paid_at
-FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
-CROSS JOIN LATERAL (
-    SELECT paid_at, freight FROM orders WHERE branch_id = batch.branch_id AND id = batch.order_id OFFSET 0
-) AS o
-CROSS JOIN LATERAL (
-    SELECT sum(paid) AS paid FROM order_lines WHERE branch_id = batch.branch_id AND order_id = batch.order_id
-) AS line
-CROSS JOIN LATERAL (
-    VALUES ('payment', CAST(:escrow AS bigint), line.paid), ('freight', CAST(:revenue AS bigint), o.freight)
-) AS part (code, credit_account_id, amount)
-WHERE part.amount > 0
-ORDER BY batch.order_id, part.credit_account_id
+-- The whole of `paid` of each order: clearing -> escrow; freight is the platform's at once. Nothing, and no row, while an
+-- account that this needs is missing.
+WITH account AS MATERIALIZED (
+    SELECT clearing.id AS clearing, escrow.id AS escrow, revenue.id AS revenue
+    FROM ledger_accounts clearing, ledger_accounts escrow, ledger_accounts revenue
+    WHERE clearing.kind = 'clearing' AND clearing.rail = :rail AND escrow.kind = 'escrow' AND revenue.kind = 'revenue'
+), posted AS (
+    INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
+    SELECT batch.branch_id, 'order', batch.order_id, part.code, account.clearing, part.credit_account_id, part.amount,
+           o.paid_at
+    FROM account
+    CROSS JOIN unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
+    CROSS JOIN LATERAL (
+        SELECT paid_at, freight FROM orders WHERE branch_id = batch.branch_id AND id = batch.order_id OFFSET 0
+    ) AS o
+    CROSS JOIN LATERAL (
+        SELECT sum(paid) AS paid FROM order_lines WHERE branch_id = batch.branch_id AND order_id = batch.order_id
+    ) AS line
+    CROSS JOIN LATERAL (
+        VALUES ('payment', account.escrow, line.paid), ('freight', account.revenue, o.freight)
+    ) AS part (code, credit_account_id, amount)
+    WHERE part.amount > 0
+    ORDER BY batch.order_id, part.credit_account_id
+)
+SELECT clearing FROM account
 
 -- name: post_completions
 -- The split of what was paid for each order: escrow -> brands, distributors and revenue; a negative platform part is paid

@@ -1,81 +1,94 @@
 -- name: place
--- An order of one customer, or of each line what keeps it from being one: all of it or nothing. No row where there is no
--- such open store or address, or where the token was used before. Variants are locked in the order of their ids, and
--- their stock is judged as it is then.
-WITH store AS (
-    SELECT s.id, s.distributor_id, t.rank
-    FROM stores s
-    JOIN distributors d ON d.id = s.distributor_id
-    JOIN tiers t ON t.id = d.tier_id
-    WHERE s.id = :store_id AND s.state = 'open'
-), address AS (
-    SELECT recipient, phone, region, street FROM addresses
-    WHERE id = :address_id AND customer_id = :customer_id AND removed_at IS NULL
+-- Carts of different customers, each locked by a statement before this one: of each an order, or of each of its lines what
+-- keeps it from being one, all of it or nothing. Variants are locked in the order of their ids, and their stock is judged
+-- as it is then. Carts that are fine but for the stock that those before them take have to be asked for again.
+WITH cart AS MATERIALIZED (
+    SELECT c.*, s.distributor_id, t.rank, a.recipient, a.phone, a.region, a.street, done.branch_id AS placed_branch_id,
+           done.event_id AS placed_id,
+           CASE WHEN done.name IS NOT NULL THEN 'placed before'
+                WHEN s.id IS NULL THEN 'no store'
+                WHEN a.id IS NULL THEN 'no address' END AS refusal
+    FROM unnest(CAST(:customer_ids AS bigint[]), CAST(:store_ids AS bigint[]), CAST(:address_ids AS bigint[]),
+                CAST(:tokens AS text[]), CAST(:share_codes AS text[]), CAST(:coupons AS bigint[]))
+        WITH ORDINALITY AS c (customer_id, store_id, address_id, token, share_code, coupon, n)
+    LEFT JOIN claims done ON done.kind = 'order_token' AND done.name = c.token
+    LEFT JOIN stores s ON s.id = c.store_id AND s.state = 'open'
+    LEFT JOIN distributors d ON d.id = s.distributor_id
+    LEFT JOIN tiers t ON t.id = d.tier_id
+    LEFT JOIN addresses a ON a.id = c.address_id AND a.customer_id = c.customer_id AND a.removed_at IS NULL
 ), asked AS (
-    SELECT asked.*
-    FROM unnest(CAST(:variant_ids AS bigint[]), CAST(:quantities AS bigint[]), CAST(:prices AS bigint[]))
-        WITH ORDINALITY AS asked (variant_id, quantity, price, line_no)
-    WHERE EXISTS (SELECT FROM store) AND EXISTS (SELECT FROM address)
-      AND NOT EXISTS (SELECT FROM claims WHERE kind = 'order_token' AND name = :token)
+    SELECT a.*, cart.store_id, cart.rank
+    FROM unnest(CAST(:ns AS bigint[]), CAST(:line_nos AS bigint[]), CAST(:variant_ids AS bigint[]),
+                CAST(:quantities AS bigint[]), CAST(:prices AS bigint[])) AS a (n, line_no, variant_id, quantity, price)
+    JOIN cart ON cart.n = a.n AND cart.refusal IS NULL
 ), stock AS MATERIALIZED (
     SELECT v.*
-    FROM (SELECT variant_id FROM asked ORDER BY variant_id) AS a
+    FROM (SELECT DISTINCT variant_id FROM asked ORDER BY variant_id) AS a
     CROSS JOIN LATERAL (
         SELECT id, product_id, brand_id, stock FROM variants WHERE id = a.variant_id FOR NO KEY UPDATE
     ) AS v
 ), judged AS MATERIALIZED (
-    SELECT a.line_no, a.variant_id, a.quantity, stock.stock, stock.product_id, stock.brand_id, listings.price AS unit_price,
-           prices.supply_price, prices.tier_costs,
-           CASE WHEN listings.price IS NULL OR products.state <> 'listed' OR prices.tier_costs[store.rank] IS NULL
+    SELECT a.*, stock.stock, stock.product_id, stock.brand_id, listings.price AS unit_price, prices.supply_price,
+           prices.tier_costs,
+           CASE WHEN listings.price IS NULL OR products.state <> 'listed' OR prices.tier_costs[a.rank] IS NULL
                 THEN 'not offered'
                 WHEN a.price <> listings.price THEN 'other price'
                 WHEN a.quantity > stock.stock THEN 'out of stock' END AS refusal
     FROM asked a
-    CROSS JOIN store
     LEFT JOIN stock ON stock.id = a.variant_id
     LEFT JOIN products ON products.id = stock.product_id
-    LEFT JOIN listings ON listings.store_id = store.id AND listings.product_id = stock.product_id
+    LEFT JOIN listings ON listings.store_id = a.store_id AND listings.product_id = stock.product_id
     LEFT JOIN prices ON prices.variant_id = stock.id AND upper_inf(prices.during)
-), priced AS (
-    SELECT line_no, (quantity * unit_price)::bigint AS gross, sum(quantity * unit_price) OVER up_to AS gross_up_to,
-           sum(quantity * unit_price) OVER () AS gross_of_all
+), wanted AS (
+    SELECT n, variant_id, stock, sum(quantity) OVER (PARTITION BY variant_id ORDER BY n) AS up_to
     FROM judged
-    WHERE NOT EXISTS (SELECT FROM judged WHERE refusal IS NOT NULL)
-    WINDOW up_to AS (ORDER BY line_no)
+    WHERE n NOT IN (SELECT n FROM judged WHERE refusal IS NOT NULL)
+), bought AS MATERIALIZED (
+    SELECT n FROM wanted GROUP BY n HAVING bool_and(up_to <= stock)
+), priced AS (
+    SELECT j.*, (quantity * unit_price)::bigint AS gross, sum(quantity * unit_price) OVER up_to AS gross_up_to,
+           sum(quantity * unit_price) OVER (PARTITION BY j.n) AS gross_of_all
+    FROM bought JOIN judged j ON j.n = bought.n
+    WINDOW up_to AS (PARTITION BY j.n ORDER BY line_no)
 ), line AS MATERIALIZED (
     -- The coupon is spread by cumulative floor: its parts add up to it exactly.
-    SELECT j.*, p.gross, (div(c.coupon * p.gross_up_to, p.gross_of_all)
-                          - div(c.coupon * (p.gross_up_to - p.gross), p.gross_of_all))::bigint AS discount
+    SELECT p.*, (div(c.coupon * p.gross_up_to, p.gross_of_all)
+                 - div(c.coupon * (p.gross_up_to - p.gross), p.gross_of_all))::bigint AS discount
     FROM priced p
-    JOIN judged j USING (line_no)
-    CROSS JOIN LATERAL (SELECT least(CAST(:coupon AS bigint), p.gross_of_all) AS coupon) AS c
+    JOIN cart ON cart.n = p.n
+    CROSS JOIN LATERAL (SELECT least(cart.coupon, p.gross_of_all) AS coupon) AS c
 ), touch AS (
-    SELECT CAST(:customer_id AS bigint) AS customer_id,
-           CASE WHEN sharer.state IN ('active', 'watch') THEN sharer.id ELSE store.distributor_id END AS distributor_id,
-           CAST(:now AS timestamptz) AS at, store.id AS store_id, NULL::bigint AS product_id, link.id AS share_link_id
-    FROM store
-    LEFT JOIN share_links link ON link.code = :share_code AND link.store_id = store.id
+    SELECT cart.customer_id,
+           CASE WHEN sharer.state IN ('active', 'watch') THEN sharer.id ELSE cart.distributor_id END AS distributor_id,
+           CAST(:now AS timestamptz) AS at, cart.store_id, NULL::bigint AS product_id, link.id AS share_link_id
+    FROM bought
+    JOIN cart ON cart.n = bought.n
+    LEFT JOIN share_links link ON link.code = cart.share_code AND link.store_id = cart.store_id
     LEFT JOIN distributors sharer ON sharer.id = link.distributor_id
-    WHERE EXISTS (SELECT FROM line)
 ),
 -- include: bindings.touch
 , drawn AS MATERIALIZED (
-    SELECT nextval('orders_id_seq') AS id, seller.id AS seller_id, seller.branch_id,
-           CASE WHEN :goods_from <= (SELECT sum(gross - discount) FROM line) THEN 0 ELSE :freight END AS freight
-    FROM touched JOIN distributors seller ON seller.id = touched.seller_id
+    SELECT cart.*, nextval('orders_id_seq') AS id, seller.id AS seller_id, seller.branch_id, goods.fen AS goods,
+           CASE WHEN :goods_from <= goods.fen THEN 0 ELSE :freight END AS freight
+    FROM (SELECT n, sum(gross - discount)::bigint AS fen FROM line GROUP BY n) AS goods
+    JOIN cart ON cart.n = goods.n
+    JOIN touched ON touched.customer_id = cart.customer_id
+    JOIN distributors seller ON seller.id = touched.seller_id
 ), head AS MATERIALIZED (
     SELECT *, to_char(CAST(:now AS timestamptz) AT TIME ZONE 'Asia/Shanghai', 'YYMMDD') || lpad(id::text, 10, '0') AS order_no
     FROM drawn
 ), claim AS (
     INSERT INTO claims (kind, name, branch_id, event_id)
-    SELECT 'order_token', :token, branch_id, id FROM head
+    SELECT 'order_token', token, branch_id, id FROM head
     UNION ALL
     SELECT 'order_no', order_no, branch_id, id FROM head
 ), taken AS (
-    UPDATE variants v SET stock = v.stock - line.quantity FROM line WHERE v.id = line.variant_id
+    UPDATE variants v SET stock = v.stock - line.quantity
+    FROM (SELECT variant_id, sum(quantity)::bigint AS quantity FROM line GROUP BY variant_id) AS line
+    WHERE v.id = line.variant_id
 ), placed AS (
     INSERT INTO orders (branch_id, id, order_no, store_id, customer_id, seller_id, state, placed_at, freight, due_at)
-    SELECT branch_id, id, order_no, :store_id, :customer_id, seller_id, 'placed', :now, freight,
+    SELECT branch_id, id, order_no, store_id, customer_id, seller_id, 'placed', :now, freight,
            CAST(:now AS timestamptz) + CAST(:pay_minutes AS bigint) * interval '1 minute'
     FROM head
 ), lines AS (
@@ -83,17 +96,27 @@ WITH store AS (
                              paid, supply_price, tier_costs, supply, platform)
     SELECT head.branch_id, head.id, line_no, brand_id, product_id, variant_id, quantity, unit_price, discount,
            gross - discount, supply_price, tier_costs, quantity * supply_price, gross - discount - quantity * supply_price
-    FROM head CROSS JOIN line
-    ORDER BY line_no
+    FROM head JOIN line ON line.n = head.n
+    ORDER BY head.id, line_no
 ), supply_order AS (
     INSERT INTO supply_orders (branch_id, order_id, brand_id)
-    SELECT head.branch_id, head.id, brand_id FROM head CROSS JOIN (SELECT DISTINCT brand_id FROM line) AS brand
-    ORDER BY brand_id
+    SELECT head.branch_id, head.id, brand_id
+    FROM head JOIN (SELECT DISTINCT n, brand_id FROM line) AS brand ON brand.n = head.n
+    ORDER BY head.id, brand_id
 ), sent_to AS (
     INSERT INTO order_addresses (branch_id, order_id, recipient, phone, region, street)
-    SELECT head.branch_id, head.id, recipient, phone, region, street FROM head CROSS JOIN address
+    SELECT branch_id, id, recipient, phone, region, street FROM head
 )
-SELECT j.line_no, j.refusal, j.stock, j.unit_price, head.branch_id, head.id, head.order_no,
-       (SELECT sum(gross - discount) FROM line)::bigint + head.freight AS amount
-FROM judged j LEFT JOIN head ON true
-ORDER BY j.line_no
+SELECT cart.n, cart.refusal AS cart_refusal, cart.placed_branch_id, cart.placed_id, j.line_no, j.refusal, j.stock,
+       j.unit_price, head.branch_id, head.id, head.order_no, head.goods + head.freight AS amount
+FROM cart
+LEFT JOIN judged j ON j.n = cart.n
+LEFT JOIN head ON head.n = cart.n
+ORDER BY cart.n, j.line_no
+
+-- name: placed_before
+SELECT o.branch_id, o.id, o.order_no, (sum(l.paid) + o.freight)::bigint AS amount
+FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batch (branch_id, order_id)
+JOIN orders o ON o.branch_id = batch.branch_id AND o.id = batch.order_id
+JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+GROUP BY o.branch_id, o.id

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from sqlalchemy import event
 
-from s2b2c import accounts
+from s2b2c import accounts, payments
 from s2b2c.app import create_app
 from s2b2c.config import resource
 from s2b2c.db import Database
@@ -54,8 +54,9 @@ class Api:
 
 @asynccontextmanager
 async def api_on(db: Database, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> AsyncIterator[Api]:
+    """A fixture `stripe` that was there before is what its payments go through."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    transport = httpx.ASGITransport(create_app(db, token_secret=SECRET, clock=clock))
+    transport = httpx.ASGITransport(create_app(db, token_secret=SECRET, gateway=payments.connect(), clock=clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         api = Api(db, http)
 

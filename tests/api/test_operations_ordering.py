@@ -139,7 +139,7 @@ async def test_from_the_cart_to_the_order(own_sample: Api) -> None:
     await check(own_sample, "shop/CancelOrder", token, order=order, statements=5, most=5)
 
 
-async def test_paid_on_a_page_of_stripes(own_sample: Api, stripe: Fake) -> None:
+async def test_paid_on_a_page_of_stripes(stripe: Fake, own_sample: Api) -> None:
     token, address = await _guest(own_sample)
     order = await _order(own_sample, token, address)
     stripe.set_clock(int(NOW.timestamp()))
@@ -147,7 +147,7 @@ async def test_paid_on_a_page_of_stripes(own_sample: Api, stripe: Fake) -> None:
     await check(own_sample, "shop/PayOrder", token, **wanted, statements=6, most=6, drawn=DRAWN, case="checkout")
 
 
-async def test_an_order_from_payment_to_receipt(own_sample: Api, stripe: Fake) -> None:
+async def test_an_order_from_payment_to_receipt(stripe: Fake, own_sample: Api) -> None:
     token, address = await _guest(own_sample)
     _, brands = await _cart(own_sample)
     order = await _order(own_sample, token, address)
@@ -181,7 +181,7 @@ async def test_an_order_from_payment_to_receipt(own_sample: Api, stripe: Fake) -
     await check(own_sample, "finance/StripeBreaks", finance, **STRIPE_BREAKS, statements=9, most=9)
 
 
-async def test_many_supply_orders(own_sample: Api, stripe: Fake) -> None:
+async def test_many_supply_orders(stripe: Fake, own_sample: Api) -> None:
     token, address = await _guest(own_sample)
     _, (brand, _) = await _cart(own_sample)
     for number in range(3):
@@ -199,7 +199,7 @@ async def test_stripe_breaks_without_stripe(sample: Api) -> None:
     await check(sample, "finance/StripeBreaks", finance, **STRIPE_BREAKS, statements=1, case="off")
 
 
-async def test_where_the_money_goes(own_sample: Api, stripe: Fake) -> None:
+async def test_where_the_money_goes(stripe: Fake, own_sample: Api) -> None:
     stripe.set_clock(int((NOW - timedelta(days=1)).timestamp()))
     brand = await own_sample.token("brand", brand="澄露原述")
     for door, token in (("partner", await _seller(own_sample)), ("brand", brand)):

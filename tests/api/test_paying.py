@@ -68,7 +68,7 @@ async def is_sound(api: Api) -> None:
 # Paying
 
 
-async def test_an_order_is_paid(api: Api, stripe: Fake) -> None:
+async def test_an_order_is_paid(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer = await a_buyer(shop)
     order = await buyer.places()
@@ -98,7 +98,7 @@ async def test_an_order_is_paid(api: Api, stripe: Fake) -> None:
     await is_sound(api)
 
 
-async def test_an_order_is_paid_on_a_page_of_stripes(api: Api, stripe: Fake) -> None:
+async def test_an_order_is_paid_on_a_page_of_stripes(stripe: Fake, api: Api) -> None:
     buyer = await a_buyer(await a_shop(api))
     order = await buyer.places()
     wanted = {"order": order["id"], "method": "CHECKOUT"}
@@ -113,7 +113,7 @@ async def test_an_order_is_paid_on_a_page_of_stripes(api: Api, stripe: Fake) -> 
     await is_sound(api)
 
 
-async def test_who_pays_in_another_way_waits_until_the_first_has_ended(api: Api, stripe: Fake) -> None:
+async def test_who_pays_in_another_way_waits_until_the_first_has_ended(stripe: Fake, api: Api) -> None:
     buyer = await a_buyer(await a_shop(api))
     order = await buyer.places()
     await done(api, "shop/PayOrder", buyer.token, order=order["id"])
@@ -127,7 +127,7 @@ async def test_who_pays_in_another_way_waits_until_the_first_has_ended(api: Api,
     assert [(it.method, it.state) for it in await payment_rows(api)] == [("intent", "cancelled"), ("checkout", "open")]
 
 
-async def test_what_is_not_paid(api: Api, stripe: Fake) -> None:
+async def test_what_is_not_paid(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer, other = await a_buyer(shop), await a_buyer(shop)
     order = await buyer.places()
@@ -164,7 +164,7 @@ async def test_without_a_key_nothing_is_paid_and_it_says_why(api: Api) -> None:
 
 
 @pytest.mark.parametrize("how", ["429", "503", "reset_before", "reset_after"])
-async def test_where_stripe_cannot_be_reached_it_is_asked_again(api: Api, stripe: Fake, how: str) -> None:
+async def test_where_stripe_cannot_be_reached_it_is_asked_again(stripe: Fake, api: Api, how: str) -> None:
     buyer = await a_buyer(await a_shop(api))
     order = await buyer.places()
     stripe.fail("POST /v1/payment_intents", how)
@@ -189,7 +189,7 @@ async def arrives(api: Api, stripe: Fake) -> None:
     await told(api, stripe)
 
 
-async def test_a_customer_has_a_unit_refunded_that_was_not_shipped(api: Api, stripe: Fake) -> None:
+async def test_a_customer_has_a_unit_refunded_that_was_not_shipped(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer = await a_buyer(shop)
     order = await buyer.places()
@@ -236,7 +236,7 @@ async def test_a_customer_has_a_unit_refunded_that_was_not_shipped(api: Api, str
     await is_sound(api)
 
 
-async def test_what_a_customer_cannot_have_refunded(api: Api, stripe: Fake) -> None:
+async def test_what_a_customer_cannot_have_refunded(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer, other = await a_buyer(shop), await a_buyer(shop)
     order = await buyer.places()
@@ -273,7 +273,7 @@ async def test_what_a_customer_cannot_have_refunded(api: Api, stripe: Fake) -> N
     await refused("WrongState")
 
 
-async def test_the_operator_refunds_whatever_has_come_of_the_order(api: Api, stripe: Fake) -> None:
+async def test_the_operator_refunds_whatever_has_come_of_the_order(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer = await a_buyer(shop)
     order = await buyer.places()
@@ -306,7 +306,7 @@ async def test_the_operator_refunds_whatever_has_come_of_the_order(api: Api, str
     await is_sound(api)
 
 
-async def test_what_the_operator_cannot_refund(api: Api, stripe: Fake) -> None:
+async def test_what_the_operator_cannot_refund(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer = await a_buyer(shop)
     order = await buyer.places()
@@ -342,7 +342,7 @@ async def test_what_the_operator_cannot_refund(api: Api, stripe: Fake) -> None:
     await refused("WrongState", {"lineNo": 1})
 
 
-async def test_what_cost_nothing_brings_nothing_back(api: Api, stripe: Fake) -> None:
+async def test_what_cost_nothing_brings_nothing_back(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer = await a_buyer(shop)
     async with api.db.write() as session:

@@ -15,7 +15,7 @@ from tests.stripe_fake import Fake
 
 
 @pytest.mark.parametrize("door", ["partner", "brand"])
-async def test_somebody_says_where_its_money_goes(api: Api, stripe: Fake, door: str) -> None:
+async def test_somebody_says_where_its_money_goes(stripe: Fake, api: Api, door: str) -> None:
     shop = await a_shop(api)
     token = await shop.seller() if door == "partner" else await shop.brand(0)
     other = await shop.brand(1)
@@ -41,7 +41,7 @@ async def test_somebody_says_where_its_money_goes(api: Api, stripe: Fake, door: 
     assert await account(other, "brand") is None, "another brand has none"
 
 
-async def test_what_keeps_somebody_from_being_paid_out(api: Api, stripe: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_keeps_somebody_from_being_paid_out(stripe: Fake, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = await a_shop(api)
     token = await shop.brand(0)
     for wrong in ({"returnUrl": "ftp://a.example"}, {"refreshUrl": ""}, {"refreshUrl": "https://a b.example"}):
@@ -67,7 +67,7 @@ async def test_what_keeps_somebody_from_being_paid_out(api: Api, stripe: Fake, m
         assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN", role
 
 
-async def test_where_stripe_and_we_differ(api: Api, stripe: Fake) -> None:
+async def test_where_stripe_and_we_differ(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer = await a_buyer(shop)
     token = await api.token("finance")

@@ -189,7 +189,7 @@ def _asked(order: Json, supply_order: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("is_shipped", [False, True])
-async def test_whose_an_order_is_only_those_learn_who_must(api: Api, stripe: Fake, is_shipped: bool) -> None:  # noqa: FBT001
+async def test_whose_an_order_is_only_those_learn_who_must(stripe: Fake, api: Api, is_shipped: bool) -> None:  # noqa: FBT001
     """Everybody asks for it at every door; of what comes back it is known who may see what of it."""
     shop = await a_shop(api)
     buyer, other = await a_buyer(shop), await a_buyer(shop, recipient="李四", phone="13911112222", street="长安街2号")
@@ -234,7 +234,7 @@ async def test_whose_an_order_is_only_those_learn_who_must(api: Api, stripe: Fak
     assert set(seen) == {"store"}
 
 
-async def test_no_secret_of_a_payment_is_kept_or_told_to_others(api: Api, stripe: Fake) -> None:
+async def test_no_secret_of_a_payment_is_kept_or_told_to_others(stripe: Fake, api: Api) -> None:
     shop = await a_shop(api)
     buyer = await a_buyer(shop)
     order = await buyer.places()

@@ -21,7 +21,8 @@ from rich.table import Table
 from sqlalchemy import make_url, text
 
 from s2b2c import orders
-from s2b2c.db import PLAN_ONCE, AnyRow, Database, migrate
+from s2b2c.api.placing import Placing
+from s2b2c.db import AnyRow, Database, migrate
 from s2b2c.network import Policy
 from s2b2c.stripe_events import RAIL
 from tests.bench.server import fresh_database, owner_of, run_alone, timed
@@ -52,11 +53,11 @@ _SHOPS = text(
     SELECT s.id, p.id, 4990, p.place, ''
     FROM stores s
     CROSS JOIN LATERAL (
-        SELECT id, row_number() OVER (ORDER BY id) AS place FROM products WHERE (id + s.id) % 250 = 0
+        SELECT id, row_number() OVER (ORDER BY id) AS place FROM products WHERE (id + s.id) % 2500 = 0
     ) AS p
     """
 )
-_CARTS = text(
+CARTS = text(
     """
     SELECT c.id AS customer_id, s.id AS store_id, a.id AS address_id,
            ARRAY(SELECT v.id FROM listings l JOIN variants v ON v.product_id = l.product_id WHERE l.store_id = s.id) AS variant_ids
@@ -70,7 +71,7 @@ _CARTS = text(
 
 async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  all benchmarks are called alike
     seconds = 2 if sample else SECONDS
-    url = await _world(server_url)
+    url = await world(server_url)
     floor_url = await fresh_database(server_url, TPC_B)
     _pgbench(floor_url, "--initialize", "--quiet", f"--scale={SCALE}")
     rates: list[tuple[float, float]] = []
@@ -85,18 +86,18 @@ async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  al
     return _show(rates)
 
 
-async def _world(server_url: str) -> str:
+async def world(server_url: str) -> str:
     url = await fresh_database(server_url, DATABASE)
     await migrate(url)
     db = Database(url)
     async with db.write() as session:
-        await found(session, products_each=100)
+        await found(session, products_each=1_000)
         await recruit(session, SHAPE)
         await session.execute(_SHOPS)
-        shops = (await session.execute(_CARTS)).all()
+        shops = (await session.execute(CARTS)).all()
     for number, shop in enumerate(shops):
         async with db.write() as session:
-            await orders.place(session, _cart(shop, number), policy=POLICY, now=datetime.now(UTC))
+            await orders.place(session, [_cart(shop, number)], policy=POLICY, now=datetime.now(UTC))
     await db.close()
     async with owner_of(url) as owner:
         await owner.execute("VACUUM ANALYZE")
@@ -115,12 +116,13 @@ def _work(url: str, number: int, seconds: float) -> int:
 
 async def _place_and_pay(url: str, number: int, seconds: float) -> int:
     """How many orders this process has had paid in this time."""
-    db = Database(url, pool_size=AT_ONCE // PROCESSES + 1)
+    db = Database(url, by_key=True)
+    placing = Placing(db, lambda: datetime.now(UTC))
     async with db.read() as session:
-        shops = (await session.execute(_CARTS)).all()[number::PROCESSES]
+        shops = (await session.execute(CARTS)).all()[number::PROCESSES]
     ends = time.monotonic() + seconds
     waiting: list[tuple[orders.OrderEvent, asyncio.Event]] = []
-    paid = 0
+    paid, some = 0, asyncio.Event()
 
     async def buy(customer: int) -> None:
         nonlocal paid
@@ -129,29 +131,32 @@ async def _place_and_pay(url: str, number: int, seconds: float) -> int:
             shop = shops[turn % len(shops)]
             turn += AT_ONCE // PROCESSES
             now = datetime.now(UTC)
-            async with db.write() as session:
-                placed = await orders.place(session, _cart(shop, turn), policy=POLICY, now=now)
+            placed = await placing.place(_cart(shop, turn))
             done = asyncio.Event()
+            some.set()
             waiting.append(((placed.branch_id, placed.id, now), done))
             await done.wait()
 
     async def pay() -> None:
         nonlocal paid
-        while time.monotonic() < ends or waiting:
+        while True:
+            await some.wait()
+            if not waiting:
+                return
             batch = waiting[:]
             waiting.clear()
-            if not batch:
-                await asyncio.sleep(0.001)
-                continue
+            some.clear()
             async with db.write() as session:
-                await session.execute(PLAN_ONCE)
                 number = await orders.pay(session, [event for event, _ in batch], rail=RAIL)
             assert number == len(batch)
             paid += number * (time.monotonic() < ends)
             for _, done in batch:
                 done.set()
 
-    await asyncio.gather(pay(), *(buy(customer) for customer in range(AT_ONCE // PROCESSES)))
+    paying = asyncio.create_task(pay())
+    await asyncio.gather(*(buy(customer) for customer in range(AT_ONCE // PROCESSES)))
+    some.set()  # and nobody waits: it ends
+    await paying
     await db.close()
     return paid
 

@@ -28,7 +28,7 @@ MOST = 1.2
 DISTRIBUTORS = (1_000, 10_000, 100_000)
 ORDERS = (10_000, 100_000, 1_000_000)
 BATCH = 5_000
-ROUNDS = 5
+ROUNDS = 9
 """In each, every world pays one batch and as many single orders."""
 SINGLES = 100
 
@@ -114,7 +114,7 @@ async def _vacuum(url: str) -> None:
 
 async def _measure(urls: Mapping[World, str], batch: int, singles: int) -> dict[World, Costs]:
     importing = {world: Database(url, pool_size=1, reuse_plans=False) for world, url in urls.items()}
-    serving = {world: Database(url, pool_size=1) for world, url in urls.items()}
+    serving = {world: Database(url, pool_size=1, by_key=True) for world, url in urls.items()}
     waiting: dict[World, list[OrderEvent]] = {}
     for world, db in importing.items():
         with timed(f"orders to pay, of {world.distributors:,} distributors beside {world.orders:,} orders"):
