@@ -12,6 +12,7 @@ from s2b2c.failures import is_database_away
 LANES = 2
 """Transactions under way at once; what comes meanwhile goes with the next one."""
 LINES_AT_ONCE = 200
+"""Of all carts of a transaction: their lines are held against one another."""
 
 _Waiting = tuple[orders.Cart, asyncio.Future[orders.Placed | Refusal]]
 
@@ -58,9 +59,10 @@ class Placing:
         return list(batch.values())
 
     async def _place(self, batch: Sequence[_Waiting]) -> None:
-        carts, policy = [cart for cart, _ in batch], network.Policy.of_settings()
+        carts = [cart for cart, _ in batch]
         try:
             async with self._db.write() as session:
+                policy = network.Policy.of_settings()
                 outcomes = await orders.place(session, carts, policy=policy, now=self._clock())
         except Exception as error:  # noqa: BLE001  whatever it is, it is for those who wait
             await self._fail(batch, error)
