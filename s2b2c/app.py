@@ -25,7 +25,7 @@ from s2b2c.api.schema import published, schema
 from s2b2c.config import settings
 from s2b2c.db import Database
 from s2b2c.errors import Refused
-from s2b2c.failures import frames_of, is_database_away, kind_of
+from s2b2c.failures import kind_of, told
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,7 @@ async def _store_event(request: Request, database: Database, webhook: Webhook, n
     except Refused as refused:
         return JSONResponse({"error": refused.refusal.message}, status_code=400)
     except Exception as error:  # noqa: BLE001  whatever it is, Stripe tells it again
-        told = kind_of(error) if is_database_away(error) else f"{kind_of(error)}\n{frames_of(error)}"
-        logger.error("an event of Stripe is not stored: %s", told)  # noqa: TRY400  that tells messages too
+        logger.error("an event of Stripe is not stored: %s", told(error))  # noqa: TRY400  that tells messages too
         return JSONResponse({"error": "The event could not be stored: send it again."}, status_code=503)
     return JSONResponse({"received": True})
 

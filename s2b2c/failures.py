@@ -31,9 +31,11 @@ def kind_of(error: BaseException) -> str:
     return f"{type(cause).__name__} ({constraint})" if constraint else type(cause).__name__
 
 
-def frames_of(error: BaseException) -> str:
-    """Where it was raised, as a traceback without its messages."""
-    return "".join(traceback.format_tb(error.__traceback__))
+def told(error: BaseException) -> str:
+    """What a log may hold of it: a line while the database is away, else its kind and a traceback without messages."""
+    if is_database_away(error):
+        return f"the database does not answer ({kind_of(error)})"
+    return f"{kind_of(error)}\n{''.join(traceback.format_tb(error.__traceback__))}"
 
 
 def is_database_away(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.types.errors import HANDLERS
 from s2b2c.api.types.money import INT64, Int64
 from s2b2c.errors import Refused
-from s2b2c.failures import frames_of, is_database_away, kind_of
+from s2b2c.failures import is_database_away, told
 
 logger = logging.getLogger(__name__)
 
@@ -80,12 +80,9 @@ class Schema(strawberry.Schema):
     ) -> None:
         for error in errors:
             cause = error.original_error or error
-            match _told(error)[1]:
-                case "UNAVAILABLE":
-                    logger.error("at %s: the database does not answer (%s)", error.path, kind_of(cause))
-                case "INTERNAL":
-                    logger.error("at %s: %s\n%s", error.path, kind_of(cause), frames_of(cause))
-                    logger.debug("at %s", error.path, exc_info=cause)
+            if _told(error)[1] in {"UNAVAILABLE", "INTERNAL"}:
+                logger.error("at %s: %s", error.path, told(cause))
+                logger.debug("at %s", error.path, exc_info=cause)
 
 
 def published(error: GraphQLError) -> GraphQLError:
