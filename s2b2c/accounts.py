@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jwt
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -120,25 +120,26 @@ async def _account(
     ).one()
 
 
+_VIEWER = (  # built once: every request asks it
+    select(
+        Account.id,
+        Account.role,
+        Account.brand_id,
+        Account.distributor_id,
+        func.coalesce(Brand.name, Distributor.name),
+        Distributor.state,
+        Account.customer_id,
+    )
+    .outerjoin(Brand, Brand.id == Account.brand_id)
+    .outerjoin(Distributor, Distributor.id == Account.distributor_id)
+    .where(Account.id == bindparam("account_id"))
+)
+
+
 async def viewer_of(session: AsyncSession, token: str, secret: str, now: datetime) -> Viewer:
     """The account a token was issued for. Raises Refused(Unauthenticated)."""
-    row = (
-        await session.execute(
-            select(
-                Account.id,
-                Account.role,
-                Account.brand_id,
-                Account.distributor_id,
-                func.coalesce(Brand.name, Distributor.name),
-                Distributor.state,
-                Account.customer_id,
-            )
-            .outerjoin(Brand, Brand.id == Account.brand_id)
-            .outerjoin(Distributor, Distributor.id == Account.distributor_id)
-            .where(Account.id == _account_id(token, secret, now))
-        )
-    ).one_or_none()
-    if row is None:
+    found = await session.execute(_VIEWER, {"account_id": _account_id(token, secret, now)})
+    if (row := found.one_or_none()) is None:
         raise _not_ours()
     return Viewer(*row)
 

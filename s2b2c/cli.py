@@ -299,6 +299,8 @@ def worker_() -> None:
             await worker.run(db, every=ROLLUPS_EVERY, stop=stop, events=events)
         finally:
             await events.close()
+            if (gateway := payments.connect()) is not None:
+                await gateway.close()
 
     _run(work)
 

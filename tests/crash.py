@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
+import aiohttp
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import payments
@@ -38,10 +39,10 @@ class Deed(NamedTuple):
 
 async def _open(db: Database, gateway: Gateway, branch_id: int, order_id: int, amount: int) -> None:
     async with db.write() as session:
-        payment = await payments.open_payment(
+        payment_id = await payments.open_payment(
             session, branch_id=branch_id, order_id=order_id, amount=amount, method="intent", now=datetime.now(UTC)
         )
-    await payments.finish_opening(db, gateway, branch_id=branch_id, payment_id=payment.id)
+    await payments.finish_opening(db, gateway, branch_id=branch_id, payment_id=payment_id)
 
 
 async def _refund(db: Database, gateway: Gateway, branch_id: int, refund_id: int) -> None:
@@ -96,14 +97,11 @@ def _die(*_: object) -> None:
 def _arm(db: _Mortal, gateway: Gateway, call: str) -> None:
     method = getattr(gateway, call)
 
-    async def die_at_the_answer(_: object) -> None:
-        _die()
-
     async def mortal(*args: object, **more: object) -> Any:
         if db.point == BEFORE:
             _die()
-        if db.point == UNREAD:  # httpx calls it with the head of an answer, before it reads any of the body
-            gateway._http._client.event_hooks = {"response": [die_at_the_answer]}
+        if db.point == UNREAD:  # the head of the answer is there, and nothing of the body is read
+            aiohttp.ClientResponse.read = _die  # type: ignore[assignment, method-assign]  # it never returns
         done = await method(*args, **more)
         db.called = True
         return done

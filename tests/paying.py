@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import httpx
+import aiohttp
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,7 +26,9 @@ class Placed(NamedTuple):
 
 
 def gateway_to(fake: Fake, *, key: str = "sk_test_fake", retries: int = 0, read_s: float = 5) -> payments.Gateway:
-    return payments.Gateway(key, fake.url, timeout=httpx.Timeout(read_s, connect=1), retries=retries)
+    return payments.Gateway(
+        key, fake.url, timeout=aiohttp.ClientTimeout(sock_connect=1, sock_read=read_s), retries=retries
+    )
 
 
 async def a_placed_order(db: Database) -> Placed:
@@ -40,10 +42,9 @@ async def a_placed_order(db: Database) -> Placed:
 async def opening(db: Database, order: Placed, *, method: str = "intent", amount: int = TOTAL) -> int:
     """The id of its payment in hand."""
     async with db.write() as session:
-        payment = await payments.open_payment(
+        return await payments.open_payment(
             session, **order._asdict(), amount=amount, method=method, now=datetime.now(UTC)
         )
-        return payment.id
 
 
 async def opened(db: Database, gateway: payments.Gateway, order: Placed, *, method: str = "intent") -> int:

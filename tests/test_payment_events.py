@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -448,3 +450,9 @@ async def _restore(owner: AsyncEngine) -> None:
         for table in _TABLES:
             await connection.execute(text(f"DELETE FROM {table}"))
             await connection.execute(text(f"INSERT INTO {table} TABLE saved_{table}"))
+
+
+def test_the_readme_names_the_events_that_mean_something() -> None:
+    readme = Path("README.md").read_text("utf-8")
+    (named,) = re.findall(r"these events, and no others, sent to\n`/stripe/events`: (.*?)\. Without", readme, re.DOTALL)
+    assert sorted(re.findall(r"`(.*?)`", named)) == sorted(payments.EVENTS)

@@ -243,11 +243,11 @@ async def _payment_in_hand(info: Info, key: OrderKey, method: PaymentMethod) -> 
     async with info.context.db.write() as session:
         amount = await orders.to_pay(session, customer_id, key, now)
         try:
-            payment = await payments.open_payment(
+            payment_id = await payments.open_payment(
                 session, branch_id=branch_id, order_id=order_id, amount=amount, method=method.value, now=now
             )
         except Refused:
             await payments.cancel_payments(session, OrderBatch.of([key]))
         else:
-            return payment.id
+            return payment_id
     raise Refused(errors.WrongState("Another way to pay this order was in hand and ends now: try again in a moment."))

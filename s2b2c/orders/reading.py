@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, cast, func, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
@@ -96,7 +96,8 @@ def _heads() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _of_customer(customer_id: int) -> Select[*tuple[Any, ...]]:
+def _of_customer() -> Select[*tuple[Any, ...]]:
+    """With the parameter `customer_id`."""
     request = (
         select(RefundRequest.amount, RefundRequest.state, RefundRequest.reason, RefundRequest.requested_at)
         .where(RefundRequest.branch_id == Order.branch_id, RefundRequest.order_id == Order.id)
@@ -111,8 +112,11 @@ def _of_customer(customer_id: int) -> Select[*tuple[Any, ...]]:
             Bundle("last_refund", *request.c),
         )
         .outerjoin(request, true())
-        .where(Order.customer_id == customer_id)
+        .where(Order.customer_id == bindparam("customer_id"))
     )
+
+
+_ONE_OF_CUSTOMER = _of_customer().where(Order.branch_id == bindparam("branch_id"), Order.id == bindparam("id"))
 
 
 async def orders_of_customer(
@@ -124,17 +128,16 @@ async def orders_of_customer(
     cancelled_at, matures_at, due_at, store, goods, discount, paid, refunded, total, address, last_refund); the parts of
     the last two are None where there is none. Money is fen.
     """
-    query = _of_customer(customer_id)
+    query = _of_customer()
     if state is not None:
         query = query.where(Order.state == state)
-    return (await session.execute(page(query, (Order.id, "down"), after=after, limit=limit))).all()
+    query = page(query, (Order.id, "down"), after=after, limit=limit)
+    return (await session.execute(query, {"customer_id": customer_id})).all()
 
 
 async def order_of_customer(session: AsyncSession, customer_id: int, key: OrderKey) -> AnyRow | None:
     """A row as of `orders_of_customer`; None when the customer has no such order."""
-    branch_id, order_id = key
-    query = _of_customer(customer_id).where(Order.branch_id == branch_id, Order.id == order_id)
-    return (await session.execute(query)).one_or_none()
+    return (await session.execute(_ONE_OF_CUSTOMER, _own(customer_id, key))).one_or_none()
 
 
 async def orders_of_seller(
@@ -327,21 +330,15 @@ async def refunds_of_order(
 
 async def own_order(session: AsyncSession, customer_id: int, key: OrderKey) -> AnyRow:
     """An order of a customer as it stands: a row of (state, due_at, total in fen). Raises Refused(NotFound)."""
-    branch_id, order_id = key
-    paid = (
-        select(func.sum(OrderLine.paid))
-        .where(OrderLine.branch_id == Order.branch_id, OrderLine.order_id == Order.id)
-        .correlate(Order)
-        .scalar_subquery()
-    )
-    found = await session.execute(
-        select(Order.state, Order.due_at, cast(paid + Order.freight, BigInteger).label("total")).where(
-            Order.branch_id == branch_id, Order.id == order_id, Order.customer_id == customer_id
-        )
-    )
+    found = await session.execute(statements("reading")["own_order"], _own(customer_id, key))
     if (row := found.one_or_none()) is None:
         raise Refused(_NO_ORDER)
     return row
+
+
+def _own(customer_id: int, key: OrderKey) -> dict[str, int]:
+    branch_id, order_id = key
+    return {"customer_id": customer_id, "branch_id": branch_id, "id": order_id}
 
 
 async def to_pay(session: AsyncSession, customer_id: int, key: OrderKey, now: datetime) -> int:

@@ -6,7 +6,7 @@ the outcome, both committed; a crash anywhere is finished by calling the same ag
 """
 
 from s2b2c.payments.accounts import account_of, onboard, refresh_account
-from s2b2c.payments.digesting import Digest, Ended, FailedRefund, Paid, Refunded, digest
+from s2b2c.payments.digesting import EVENTS, Digest, Ended, FailedRefund, Paid, Refunded, digest
 from s2b2c.payments.events import MAX_BYTES, accept, lock_event, mark_handled, waiting_events
 from s2b2c.payments.gateway import Declined, Gateway, GatewayError, UnknownOutcome, Unreachable, connect
 from s2b2c.payments.opening import (
@@ -22,6 +22,7 @@ from s2b2c.payments.reconciling import Break, Report, reconcile
 from s2b2c.payments.refunding import ask_refund, return_payment, send_refund, to_return
 
 __all__ = [
+    "EVENTS",
     "MAX_BYTES",
     "Break",
     "Declined",

@@ -23,6 +23,21 @@ _INTENT = "payment_intent."
 _CHECKOUT = "checkout.session."
 _REFUND = "refund."
 _WITHDRAWN, _REINSTATED = _DISPUTES = ("charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
+_ACCOUNT = "account.updated"
+
+_OF_PAYMENTS = (
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    *_DISPUTES,
+)
+EVENTS = (*_OF_PAYMENTS, _ACCOUNT)
+"""The types of events that mean something here."""
 
 
 class Paid(NamedTuple):
@@ -119,7 +134,7 @@ async def _accounts(session: AsyncSession, events: Sequence[StripeEvent]) -> lis
     for event in events:
         it = _object(event)
         name = _text(it.get("id"))
-        if event.type == "account.updated" and name and event.account in {None, name}:
+        if event.type == _ACCOUNT and name and event.account in {None, name}:
             capabilities = it.get("capabilities")
             transfers = capabilities.get("transfers") if isinstance(capabilities, dict) else None
             states.append(
@@ -138,7 +153,7 @@ async def _matched(session: AsyncSession, events: Sequence[StripeEvent]) -> list
     about = []
     for event in events:
         # What connected accounts do with their own customers is not ours.
-        if event.account is None and (event.type.startswith((_INTENT, _CHECKOUT, _REFUND)) or event.type in _DISPUTES):
+        if event.account is None and event.type in _OF_PAYMENTS:
             it = _object(event)
             intent_id = _text(it.get("id" if event.type.startswith(_INTENT) else "payment_intent"))
             about.append((event, it, intent_id))

@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, TypeAlias
 
-from sqlalchemy import cast, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import Text
 
 from s2b2c.errors import BadArgument, Refused
 from s2b2c.models import StripeAccount, StripeEvent
@@ -46,19 +44,18 @@ async def accept(
         known = isinstance(account, str) and _is_text(account)
         if not known or await session.get(StripeAccount, account) is None:
             raise _refused("it is about an account that is none of ours")
-    return await session.scalar(
-        insert(StripeEvent)
-        .values(
-            id=event["id"],
-            type=event["type"],
-            account=account,
-            created_at=created_at,
-            received_at=now,
-            payload=cast(literal(stored, Text), JSONB),
-        )
-        .on_conflict_do_nothing()
-        .returning(StripeEvent.id)
+    new: str | None = await session.scalar(
+        statements("payments")["store"],
+        {
+            "id": event["id"],
+            "type": event["type"],
+            "account": account,
+            "created_at": created_at,
+            "now": now,
+            "payload": stored,
+        },
     )
+    return new
 
 
 def _refused(why: str) -> Refused:

@@ -6,6 +6,7 @@ The only module that imports Stripe's library.
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from functools import cache, wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import uuid4
 
-import httpx
+import aiohttp
 import stripe
 from stripe import _util as stripe_logging
 
@@ -22,7 +23,7 @@ from s2b2c.config import settings
 API_VERSION = "2026-08-26.dahlia"
 CURRENCY = "cny"
 
-_TIMEOUT = httpx.Timeout(20, connect=5)
+_TIMEOUT = aiohttp.ClientTimeout(sock_connect=5, sock_read=20)
 _RETRIES = 2
 _PAGE = 100
 _MOST_KEYS = 3
@@ -33,7 +34,7 @@ Metadata = Mapping[str, str]
 
 stripe.enable_telemetry = False
 # They tell addresses at INFO and bodies at DEBUG; the variable STRIPE_LOG would print those beside every logger.
-for _name in ("stripe", "httpx", "httpcore"):
+for _name in ("stripe", "aiohttp"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 stripe_logging.STRIPE_LOG = None
 
@@ -176,34 +177,45 @@ async def once(make: Callable[[str], Awaitable[T]], key: str) -> T:
 
 
 class _Http(stripe.HTTPClient):
-    """The library's own client for httpx hands the body over in a way that httpx warns of."""
+    """The library's own client for aiohttp lets those errors through that come while an answer is read."""
 
-    name = "httpx"
+    name = "aiohttp"
 
-    def __init__(self, timeout: httpx.Timeout) -> None:
+    def __init__(self, timeout: aiohttp.ClientTimeout) -> None:
         super().__init__()
-        self._client = httpx.AsyncClient(timeout=timeout)
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
-            response = await self._client.request(method, url, headers=headers, content=post_data)
-        except httpx.HTTPError as error:
+            async with self._opened().request(method, url, headers=headers, data=post_data) as response:
+                return await response.read(), response.status, response.headers
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise stripe.APIConnectionError(type(error).__name__, should_retry=True) from None  # type: ignore[no-untyped-call]
-        return response.content, response.status_code, response.headers
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """Opened by the first request: it belongs to the loop that runs then."""
+        if self._session is None:
+            tls = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=stripe.ca_bundle_path))
+            self._session = aiohttp.ClientSession(connector=tls, timeout=self._timeout, trust_env=True)
+        return self._session
 
     def sleep_async(self, secs: float) -> Awaitable[None]:
         return asyncio.sleep(secs)
 
     async def close_async(self) -> None:
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
 
 class Gateway:
     """The calls we make to Stripe. Raises Declined, Unreachable or UnknownOutcome, and nothing else."""
 
-    def __init__(self, api_key: str, base: str, *, timeout: httpx.Timeout = _TIMEOUT, retries: int = _RETRIES) -> None:
+    def __init__(
+        self, api_key: str, base: str, *, timeout: aiohttp.ClientTimeout = _TIMEOUT, retries: int = _RETRIES
+    ) -> None:
         self.livemode = "_live_" in api_key
         self._http = _Http(timeout)
         client = stripe.StripeClient(

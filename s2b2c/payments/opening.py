@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import NamedTuple
 
-from sqlalchemy import select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import jobs
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, NotFound, Refused, WrongState
-from s2b2c.models import Claim, Order, OrderBatch, Payment
+from s2b2c.models import OrderBatch, Payment
 from s2b2c.payments.gateway import Checkout, Declined, Gateway, Intent, connected, once
 from s2b2c.sql import statements
 
@@ -44,8 +44,8 @@ class Opened:
 
 async def open_payment(
     session: AsyncSession, *, branch_id: int, order_id: int, amount: int, method: str, now: datetime
-) -> Payment:
-    """The payment in hand of an order, made where there is none; `finish_opening` makes it one of Stripe's.
+) -> int:
+    """The id of the payment in hand of an order, made where there is none; `finish_opening` makes it one of Stripe's.
 
     `amount` is fen, freight included, and `method` is `intent` (our own page) or `checkout` (a page of Stripe's).
     Raises Refused: BadArgument for nothing to pay or another method, WrongState while a payment of another amount or
@@ -55,13 +55,9 @@ async def open_payment(
         raise Refused(BadArgument("There is nothing to pay."))
     if method not in {"intent", "checkout"}:
         raise Refused(BadArgument("A payment is made by `intent` or by `checkout`."))
-    made: Payment | None = await session.scalar(
-        insert(Payment)
-        .values(branch_id=branch_id, order_id=order_id, method=method, amount=amount, state="opening", created_at=now)
-        .on_conflict_do_nothing(
-            index_elements=["branch_id", "order_id"], index_where=text("state IN ('opening', 'open')")
-        )
-        .returning(Payment)
+    made: int | None = await session.scalar(
+        statements("payments")["open"],
+        {"branch_id": branch_id, "order_id": order_id, "method": method, "amount": amount, "now": now},
     )
     if made is not None:
         return made
@@ -70,7 +66,7 @@ async def open_payment(
     )
     if in_hand is None or (in_hand.amount, in_hand.method) != (amount, method):
         raise Refused(WrongState("Another payment of this order is in hand: pay that one, or cancel it first."))
-    return in_hand
+    return in_hand.id
 
 
 async def finish_opening(
@@ -89,13 +85,13 @@ async def finish_opening(
     """
     gateway = connected(gateway)
     async with db.read() as session:
-        payment, order = await _payment(session, branch_id, payment_id)
-    if payment.state not in IN_HAND or order.state != "placed":
+        payment = await _payment(session, branch_id, payment_id)
+    if payment.state not in IN_HAND or payment.order_state != "placed":
         raise Refused(WrongState(_NO_LONGER))
     try:
         if payment.state == "open":
             return await _fetched(gateway, payment)
-        made = await _made(gateway, payment, order, success_url, cancel_url)
+        made = await _made(gateway, payment, success_url, cancel_url)
     except Declined as error:
         if payment.state == "opening":  # Stripe keeps its no under our key: the next payment has another
             async with db.write() as session:
@@ -112,8 +108,8 @@ async def finish_opening(
 async def open_at_stripe(db: Database, *, branch_id: int, payment_id: int, gateway: Gateway | None = None) -> None:
     """Finish opening what a crash left behind. A hosted Checkout waits for its customer to come back with addresses."""
     async with db.read() as session:
-        payment, order = await _payment(session, branch_id, payment_id)
-    if payment.state == "opening" and payment.method == "intent" and order.state == "placed":
+        payment = await _payment(session, branch_id, payment_id)
+    if payment.state == "opening" and payment.method == "intent" and payment.order_state == "placed":
         try:
             await finish_opening(db, gateway, branch_id=branch_id, payment_id=payment_id)
         except Refused as refused:
@@ -148,7 +144,7 @@ async def cancel_payments(session: AsyncSession, orders: OrderBatch) -> int:
 async def cancel_payment(db: Database, *, branch_id: int, payment_id: int, gateway: Gateway | None = None) -> None:
     """End a payment at Stripe and here. One that the customer has paid meanwhile is left to the event that says so."""
     async with db.write() as session:
-        payment, _ = await _payment(session, branch_id, payment_id)
+        payment = await _payment(session, branch_id, payment_id)
         if payment.state == "opening":  # nobody but whoever opens it knows what Stripe made, and ends it then
             await _end(session, payment, was="opening")
             return
@@ -157,21 +153,32 @@ async def cancel_payment(db: Database, *, branch_id: int, payment_id: int, gatew
             await _end(session, payment, was="open")
 
 
-async def _payment(session: AsyncSession, branch_id: int, payment_id: int) -> tuple[Payment, Order]:
-    row = (
-        await session.execute(
-            select(Payment, Order)
-            .join(Order, (Order.branch_id == Payment.branch_id) & (Order.id == Payment.order_id))
-            .where(Payment.branch_id == branch_id, Payment.id == payment_id)
-        )
-    ).one_or_none()
-    if row is None:
+class _Payment(NamedTuple):
+    """A payment as it was read, with what is to be known of its order."""
+
+    branch_id: int
+    id: int
+    order_id: int
+    method: str
+    amount: int
+    state: str
+    intent_id: str | None
+    session_id: str | None
+    created_at: datetime
+    order_no: str
+    order_state: str
+    due_at: datetime | None
+
+
+async def _payment(session: AsyncSession, branch_id: int, payment_id: int) -> _Payment:
+    found = await session.execute(statements("payments")["find"], {"branch_id": branch_id, "payment_id": payment_id})
+    if (row := found.one_or_none()) is None:
         raise Refused(NotFound("There is no such payment."))
-    return row.Payment, row.Order
+    return _Payment._make(row)
 
 
 async def _made(
-    gateway: Gateway, payment: Payment, order: Order, success_url: str | None, cancel_url: str | None
+    gateway: Gateway, payment: _Payment, success_url: str | None, cancel_url: str | None
 ) -> Intent | Checkout:
     key = f"s2b2c-payment-{payment.branch_id}-{payment.id}"
     metadata = {
@@ -179,7 +186,7 @@ async def _made(
         "order_id": str(payment.order_id),
         "payment_id": str(payment.id),
     }
-    name = f"订单 {order.order_no}"
+    name = f"订单 {payment.order_no}"
     if payment.method == "intent":
         return await once(
             lambda key: gateway.create_intent(amount=payment.amount, description=name, metadata=metadata, key=key), key
@@ -187,7 +194,7 @@ async def _made(
     if not success_url or not cancel_url:
         raise Refused(BadArgument("A hosted Checkout needs the addresses to come back to."))
     shortest, longest = payment.created_at + _SHORTEST_PAGE, payment.created_at + _LONGEST_PAGE
-    expires_at = min(max(order.due_at or shortest, shortest), longest)
+    expires_at = min(max(payment.due_at or shortest, shortest), longest)
     # Nobody has seen the page of a try that was cut off, so other addresses may make another page.
     addresses = sha256(f"{success_url} {cancel_url}".encode()).hexdigest()[:16]
     return await once(
@@ -204,7 +211,7 @@ async def _made(
     )
 
 
-async def _fetched(gateway: Gateway, payment: Payment) -> Opened:
+async def _fetched(gateway: Gateway, payment: _Payment) -> Opened:
     """Raises Refused(WrongState) when the customer has paid, or Stripe has ended it."""
     if payment.method == "checkout":
         assert payment.session_id is not None
@@ -219,39 +226,28 @@ async def _fetched(gateway: Gateway, payment: Payment) -> Opened:
     raise Refused(WrongState("This payment was made, or is over: read the order again in a moment."))
 
 
-def _opened(payment: Payment, made: Intent | Checkout) -> Opened:
+def _opened(payment: _Payment, made: Intent | Checkout) -> Opened:
     if isinstance(made, Checkout):
         return Opened(payment.id, url=made.url)
     return Opened(payment.id, client_secret=made.client_secret)
 
 
-async def _keep(session: AsyncSession, payment: Payment, made: Intent | Checkout) -> str:
+async def _keep(session: AsyncSession, payment: _Payment, made: Intent | Checkout) -> str:
     """Write down what Stripe made, and answer the state that the payment is in now."""
-    intent_id = made.intent_id if isinstance(made, Checkout) else made.id
-    state = await session.scalar(
-        select(Payment.state)
-        .where(Payment.branch_id == payment.branch_id, Payment.id == payment.id)
-        .with_for_update(key_share=True)
+    state: str | None = await session.scalar(
+        statements("payments")["keep"],
+        {
+            "branch_id": payment.branch_id,
+            "payment_id": payment.id,
+            "intent_id": made.intent_id if isinstance(made, Checkout) else made.id,
+            "session_id": made.id if isinstance(made, Checkout) else None,
+        },
     )
     assert state is not None
-    if state == "opening":
-        state = "open"
-    known = {"session_id": made.id} if isinstance(made, Checkout) else {}
-    await session.execute(
-        update(Payment)
-        .where(Payment.branch_id == payment.branch_id, Payment.id == payment.id)
-        .values(state=state, **known, **({"intent_id": intent_id} if intent_id else {}))
-    )
-    if intent_id:
-        await session.execute(
-            insert(Claim)
-            .values(kind="payment_intent", name=intent_id, branch_id=payment.branch_id, event_id=payment.id)
-            .on_conflict_do_nothing()
-        )
     return state
 
 
-async def _cancel_at_stripe(gateway: Gateway, payment: Payment, made: Intent | Checkout | None) -> bool:
+async def _cancel_at_stripe(gateway: Gateway, payment: _Payment, made: Intent | Checkout | None) -> bool:
     """Whether it is over there; if not, its customer has paid or is about to."""
     session_id = made.id if isinstance(made, Checkout) else payment.session_id
     intent_id = made.id if isinstance(made, Intent) else payment.intent_id
@@ -270,7 +266,7 @@ async def _cancel_at_stripe(gateway: Gateway, payment: Payment, made: Intent | C
     return intent.status == "canceled"
 
 
-async def _end(session: AsyncSession, payment: Payment, *, was: str) -> None:
+async def _end(session: AsyncSession, payment: _Payment, *, was: str) -> None:
     await session.execute(
         update(Payment)
         .where(Payment.branch_id == payment.branch_id, Payment.id == payment.id, Payment.state == was)

@@ -5,6 +5,40 @@ FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:order_ids AS bigint[])) AS batc
 JOIN payments p ON p.branch_id = batch.branch_id AND p.order_id = batch.order_id AND p.state IN ('opening', 'open')
 ORDER BY p.branch_id, p.id
 
+-- name: open
+-- A payment to have an order paid, where none is in hand.
+INSERT INTO payments (branch_id, order_id, method, amount, state, created_at)
+VALUES (:branch_id, :order_id, :method, :amount, 'opening', :now)
+ON CONFLICT (branch_id, order_id) WHERE state IN ('opening', 'open') DO NOTHING
+RETURNING id
+
+-- name: find
+SELECT p.branch_id, p.id, p.order_id, p.method, p.amount, p.state, p.intent_id, p.session_id, p.created_at,
+       o.order_no, o.state AS order_state, o.due_at
+FROM payments p JOIN orders o ON o.branch_id = p.branch_id AND o.id = p.order_id
+WHERE p.branch_id = :branch_id AND p.id = :payment_id
+
+-- name: keep
+-- What Stripe has made of a payment; answers the state that it is in now.
+WITH kept AS (
+    UPDATE payments
+    SET state = CASE state WHEN 'opening' THEN 'open' ELSE state END,
+        intent_id = coalesce(:intent_id, intent_id), session_id = coalesce(:session_id, session_id)
+    WHERE branch_id = :branch_id AND id = :payment_id
+    RETURNING *
+), claim AS (
+    INSERT INTO claims (kind, name, branch_id, event_id)
+    SELECT 'payment_intent', intent_id, branch_id, id FROM kept WHERE intent_id IS NOT NULL
+    ON CONFLICT (kind, name) DO NOTHING
+)
+SELECT state FROM kept
+
+-- name: store
+INSERT INTO stripe_events (id, type, account, created_at, received_at, payload)
+VALUES (:id, :type, :account, :created_at, :now, CAST(CAST(:payload AS text) AS jsonb))
+ON CONFLICT (id) DO NOTHING
+RETURNING id
+
 -- name: waiting
 -- Events to work on, as far as nobody else does. What is about a payment is left until the payment is known: a hosted
 -- Checkout gets its PaymentIntent late, and its events come in any order. After a day it is somebody else's.

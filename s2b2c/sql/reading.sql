@@ -107,3 +107,10 @@ LEFT JOIN LATERAL (
 WHERE o.branch_id = :branch_id AND o.id = :order_id
   AND (CAST(:customer_id AS bigint) IS NULL OR o.customer_id = :customer_id)
 ORDER BY asked.n
+
+-- name: own_order
+SELECT o.state, o.due_at, (o.freight + (
+    SELECT sum(l.paid) FROM order_lines l WHERE l.branch_id = o.branch_id AND l.order_id = o.id
+))::bigint AS total
+FROM orders o
+WHERE o.branch_id = :branch_id AND o.id = :id AND o.customer_id = :customer_id

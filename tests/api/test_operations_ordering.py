@@ -144,7 +144,7 @@ async def test_paid_on_a_page_of_stripes(stripe: Fake, own_sample: Api) -> None:
     order = await _order(own_sample, token, address)
     stripe.set_clock(int(NOW.timestamp()))
     wanted = {"order": order["id"], "method": "CHECKOUT", **BACK}
-    await check(own_sample, "shop/PayOrder", token, **wanted, statements=6, most=6, drawn=DRAWN, case="checkout")
+    await check(own_sample, "shop/PayOrder", token, **wanted, statements=5, most=5, drawn=DRAWN, case="checkout")
 
 
 async def test_an_order_from_payment_to_receipt(stripe: Fake, own_sample: Api) -> None:
@@ -152,7 +152,7 @@ async def test_an_order_from_payment_to_receipt(stripe: Fake, own_sample: Api) -
     _, brands = await _cart(own_sample)
     order = await _order(own_sample, token, address)
     stripe.set_clock(int(NOW.timestamp()))
-    opened = await check(own_sample, "shop/PayOrder", token, order=order["id"], statements=7, most=7, drawn=DRAWN)
+    opened = await check(own_sample, "shop/PayOrder", token, order=order["id"], statements=5, most=5, drawn=DRAWN)
     stripe.pay(opened["data"]["payOrder"]["clientSecret"])
     await told(own_sample, stripe)
     asked = {"order": order["id"], "lines": [{"lineNo": 1, "quantity": 1}], "reason": "多买了"}

@@ -73,7 +73,7 @@ async def test_an_order_is_paid(stripe: Fake, api: Api) -> None:
     buyer = await a_buyer(shop)
     order = await buyer.places()
     opened = await done(api, "shop/PayOrder", buyer.token, order=order["id"])
-    assert len(api.statements) == 7, api.statements
+    assert len(api.statements) == 5, api.statements
     (intent,) = stripe.rows("payment_intent")
     assert (intent["amount"], opened) == (12980, {"clientSecret": intent["client_secret"], "url": None})
     assert await done(api, "shop/PayOrder", buyer.token, order=order["id"]) == opened, "the same however often"
@@ -103,7 +103,7 @@ async def test_an_order_is_paid_on_a_page_of_stripes(stripe: Fake, api: Api) -> 
     order = await buyer.places()
     wanted = {"order": order["id"], "method": "CHECKOUT"}
     opened = await done(api, "shop/PayOrder", buyer.token, **wanted, **BACK)
-    assert len(api.statements) == 6, api.statements
+    assert len(api.statements) == 5, api.statements
     (page,) = stripe.rows("checkout.session")
     assert opened == {"clientSecret": None, "url": page["url"]}
     assert (page["success_url"], page["cancel_url"]) == (BACK["successUrl"], BACK["cancelUrl"])

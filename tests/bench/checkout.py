@@ -11,13 +11,15 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
+import aiohttp
 import httpx
 from rich.console import Console
 from sqlalchemy import text
 
-from s2b2c import accounts
+from s2b2c import accounts, payments
 from s2b2c.api.types.ids import encode
 from s2b2c.config import resource
 from s2b2c.db import AnyRow, Database
@@ -44,10 +46,13 @@ async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  al
     with socket.create_server(("127.0.0.1", 0)) as probe:
         shop = f"http://127.0.0.1:{probe.getsockname()[1]}"
     db = Database(url)
-    async with running(fake, webhook=f"{shop}/stripe/events"), _system(url, shop, fake), httpx.AsyncClient() as http:
-        customers = [Customer(http, shop, fake.url, it, await _token(db, it)) for it in (await _shops(db))[:AT_ONCE]]
+    fake.add_webhook(f"{shop}/stripe/events", events=list(payments.EVENTS))
+    async with running(fake), _system(url, shop, fake):
+        customers = [Customer(shop, fake.url, it, await _token(db, it)) for it in (await _shops(db))[:AT_ONCE]]
         with timed("orders over HTTP"):
             rate = await _rate(db, customers, 3 if sample else SECONDS)
+        for customer in customers:
+            await customer.leave()
     await db.close()
     await drop_database(server_url, ordering.DATABASE)
     Console().print(f"{rate:,.1f} orders a second by {AT_ONCE} customers over HTTP, at least {LEAST}")
@@ -55,12 +60,11 @@ async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  al
 
 
 class Customer:
-    def __init__(self, http: httpx.AsyncClient, shop: str, stripe: str, cart: AnyRow, token: str) -> None:
-        self._http = http
+    def __init__(self, shop: str, stripe: str, cart: AnyRow, token: str) -> None:
+        self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}, raise_for_status=True)
         self._shop = shop
         self._stripe = stripe
         self._cart = cart
-        self._headers = {"Authorization": f"Bearer {token}"}
 
     async def buy(self, turn: int) -> None:
         variants = self._cart.variant_ids
@@ -73,15 +77,23 @@ class Customer:
         }
         order = await self._ask("PlaceOrder", input=cart)
         opened = await self._ask("PayOrder", order=order["id"])
-        paid = await self._http.post(f"{self._stripe}/_fake/pay", json={"key": opened["clientSecret"]})
-        paid.raise_for_status()
+        async with self._http.post(f"{self._stripe}/_fake/pay", json={"key": opened["clientSecret"]}) as paid:
+            await paid.read()
+
+    async def leave(self) -> None:
+        await self._http.close()
 
     async def _ask(self, operation: str, **variables: object) -> Any:
-        document = (resource("graphql") / "operations" / "shop" / f"{operation}.graphql").read_text("utf-8")
-        asked = {"query": document, "variables": variables}
-        answer = (await self._http.post(f"{self._shop}/graphql", json=asked, headers=self._headers)).json()
+        asked = {"query": _document(operation), "variables": variables}
+        async with self._http.post(f"{self._shop}/graphql", json=asked) as response:
+            answer = await response.json()
         (payload,) = answer["data"].values()
         return payload
+
+
+@cache
+def _document(operation: str) -> str:
+    return (resource("graphql") / "operations" / "shop" / f"{operation}.graphql").read_text("utf-8")
 
 
 async def _rate(db: Database, customers: Sequence[Customer], seconds: float) -> float:

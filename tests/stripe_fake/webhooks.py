@@ -16,6 +16,7 @@ from tests.stripe_fake.schema import Json
 from tests.stripe_fake.world import World
 
 _TIMEOUT_S = 10
+_AT_ONCE = 8
 ORDERS = ("given", "reversed", "shuffled")
 
 
@@ -79,14 +80,18 @@ class Webhooks:
         return wanted
 
     async def run(self) -> None:
-        """Delivers, one after the other, what is not held, until it is canceled."""
+        """Delivers what is not held, a few at once as Stripe does, until it is canceled."""
         self._loop = asyncio.get_running_loop()
-        async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as self._http:
-            while True:
-                while self._queue and not self.held:
-                    await self._send(self._queue.popleft())
-                await self._wake.wait()
-                self._wake.clear()
+        async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as self._http, asyncio.TaskGroup() as lanes:
+            for _ in range(_AT_ONCE):
+                lanes.create_task(self._deliver_waiting())
+
+    async def _deliver_waiting(self) -> None:
+        while True:
+            while self._queue and not self.held:
+                await self._send(self._queue.popleft())
+            await self._wake.wait()
+            self._wake.clear()
 
     async def _send(self, delivery: Delivery) -> Attempt:
         self._under_way += 1
