@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from sqlalchemy import text
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from strawberry.fastapi import GraphQLRouter
 from strawberry.http import GraphQLHTTPResponse, process_result
 from strawberry.types import ExecutionResult
@@ -79,6 +79,7 @@ def create_app(
 
     app = FastAPI(title="s2b2c", lifespan=lifespan, openapi_url=None)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.include_router(
         _GraphQL(
             schema,
@@ -107,6 +108,11 @@ def create_app(
         return await _store_event(request, database, webhook, clock())
 
     return app
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """Whoever asked did not wait for the end of its own question: nothing broke."""
+    return Response(status_code=499)
 
 
 async def _store_event(request: Request, database: Database, webhook: Webhook, now: datetime) -> Response:
