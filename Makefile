@@ -27,7 +27,7 @@ lint: .venv/installed ## ruff: rules and format
 types: .venv/installed ## mypy --strict
 	@$(python) -m mypy
 
-schema: .venv/installed ## write graphql/schema.graphql from the code
+schema: .venv/installed ## write graphql/schema.graphql from the code, and the ids of the operations
 	@exec $(python) -m s2b2c.cli schema
 
 migrate: .venv/installed ## bring the database to the newest migration

@@ -1,27 +1,24 @@
 """The FastAPI app: /graphql with its explorer, Stripe's events, and /health."""
 
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from sqlalchemy import text
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.requests import ClientDisconnect, HTTPConnection
-from strawberry.fastapi import GraphQLRouter
-from strawberry.http import GraphQLHTTPResponse, process_result
-from strawberry.types import ExecutionResult
+from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Route
 
 from s2b2c import payments
-from s2b2c.api import explorer
+from s2b2c.api import documents
 from s2b2c.api.context import Context
+from s2b2c.api.http import GraphQL
 from s2b2c.api.limits import MAX_BODY_BYTES
 from s2b2c.api.placing import Placing
-from s2b2c.api.schema import published, schema
+from s2b2c.api.schema import schema
 from s2b2c.config import settings
 from s2b2c.db import Database
 from s2b2c.errors import Refused
@@ -51,11 +48,13 @@ def create_app(
     token_secret: str,
     gateway: payments.Gateway | None = None,
     webhook: Webhook | None = None,
+    trusted_only: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
     """The app on this database. It closes it, and the gateway, when it stops.
 
-    Without a gateway it takes no payments; without `webhook` it believes nobody to be Stripe.
+    Without a gateway it takes no payments; without `webhook` it believes nobody to be Stripe; with `trusted_only` it
+    runs no other documents than graphql/operations.
     """
 
     @asynccontextmanager
@@ -67,31 +66,17 @@ def create_app(
 
     placing = Placing(database, clock)
 
-    async def context(connection: HTTPConnection) -> Context:
+    def context(request: Request) -> Context:
         return Context(
             database,
             clock=clock,
             secret=token_secret,
-            authorization=connection.headers.get("authorization"),
+            authorization=request.headers.get("authorization"),
             gateway=gateway,
             placing=placing,
         )
 
-    app = FastAPI(title="s2b2c", lifespan=lifespan, openapi_url=None)
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.include_router(
-        _GraphQL(
-            schema,
-            path="/graphql",
-            context_getter=context,
-            allow_queries_via_get=False,
-            subscription_protocols=(),
-        )
-    )
-
-    @app.get("/health")
-    async def health() -> Response:
+    async def health(_: Request) -> Response:
         try:
             async with database.read() as session:
                 await session.execute(text("SELECT 1"))
@@ -100,14 +85,20 @@ def create_app(
             return JSONResponse({"status": "no database"}, status_code=503)
         return JSONResponse({"status": "ok"})
 
-    @app.post("/stripe/events")
     async def stripe_events(request: Request) -> Response:
         """Store what Stripe tells; the worker works on it. Whatever is stored, also before, is answered 200."""
         if webhook is None:
             return JSONResponse({"error": "No S2B2C_STRIPE_WEBHOOK_SECRET is set."}, status_code=503)
         return await _store_event(request, database, webhook, clock())
 
-    return app
+    graphql = GraphQL(schema, context, documents.load(schema), trusted_only=trusted_only)
+    routes: list[BaseRoute] = [
+        Route("/graphql", graphql),
+        Route("/health", health),
+        Route("/stripe/events", stripe_events, methods=["POST"], max_body_size=MAX_BODY_BYTES),
+    ]
+    gone: dict[int | type[Exception], Any] = {ClientDisconnect: _gone}
+    return FastAPI(title="s2b2c", lifespan=lifespan, openapi_url=None, routes=routes, exception_handlers=gone)
 
 
 async def _gone(_: Request, __: Exception) -> Response:
@@ -126,30 +117,3 @@ async def _store_event(request: Request, database: Database, webhook: Webhook, n
         logger.error("an event of Stripe is not stored: %s", told(error))  # noqa: TRY400  that tells messages too
         return JSONResponse({"error": "The event could not be stored: send it again."}, status_code=503)
     return JSONResponse({"received": True})
-
-
-class _GraphQL(GraphQLRouter[Context, None]):
-    """The library's router, with our explorer, our words for errors, and UTF-8 on the wire."""
-
-    _explorer = explorer.page()
-
-    async def render_graphql_ide(self, request: Request) -> HTMLResponse:  # noqa: ARG002
-        html, headers = self._explorer
-        return HTMLResponse(html, headers=headers)
-
-    def decode_json(self, data: str | bytes) -> object:
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise HTTPException(400, "The body must be one JSON object with a query.")
-        return value
-
-    def encode_json(self, data: object) -> bytes:
-        return json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
-
-    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:  # noqa: ARG002
-        if result.errors:
-            result.errors = [published(error) for error in result.errors]
-        return process_result(result)

@@ -40,14 +40,14 @@ from s2b2c import (
     settlements,
     worker,
 )
-from s2b2c.api import schema
+from s2b2c.api import documents, schema
 from s2b2c.app import Webhook, create_app
 from s2b2c.config import CHECKOUT, SHANGHAI, resource, settings, state_dir
 from s2b2c.db import Database, MigrationError, check_current, migrate
 from s2b2c.errors import Refused
 
-STATEMENT_TIMEOUT = timedelta(seconds=10)
-"""The backstop for what clients ask; long work of the command line has none."""
+BACKSTOP = timedelta(seconds=5)
+"""How long after the deadline of its operation the database itself ends a statement; the command line has none."""
 ROLLUPS_EVERY = timedelta(seconds=15)
 PARENT = "S2B2C_PARENT"
 """Set for a child of `s2b2c up`: it ends when its standard input does, however its parent died."""
@@ -266,10 +266,11 @@ def migrate_() -> None:
 
 @app.command("schema")
 def schema_() -> None:
-    """Write graphql/schema.graphql from the code."""
-    path = resource("graphql") / "schema.graphql"
-    path.write_text(schema.sdl(), encoding="utf-8")
-    out.print(str(path), soft_wrap=True)
+    """Write graphql/schema.graphql from the code, and graphql/operations.json from the operations."""
+    folder = resource("graphql")
+    for name, text in {"operations.json": documents.as_json(), "schema.graphql": schema.sdl()}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        out.print(str(folder / name), soft_wrap=True)
 
 
 @app.command()
@@ -278,9 +279,14 @@ def serve() -> None:
     logging.basicConfig(level=logging.WARNING)
     _end_with_parent()
     with _server() as url:
-        database = Database(url, statement_timeout=STATEMENT_TIMEOUT)
+        deadline = timedelta(seconds=settings().operation_seconds)
+        database = Database(url, statement_timeout=deadline + BACKSTOP)
         api = create_app(
-            database, token_secret=accounts.token_secret(), gateway=payments.connect(), webhook=Webhook.of_settings()
+            database,
+            token_secret=accounts.token_secret(),
+            gateway=payments.connect(),
+            webhook=Webhook.of_settings(),
+            trusted_only=settings().documents == "trusted",
         )
         uvicorn.run(api, host=settings().host, port=settings().port, log_level="warning")
 

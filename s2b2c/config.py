@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     """Where Stripe is; another address is for its stand-in alone."""
     max_paid_positions: int = Field(2, ge=0, le=20)
     """The longest chain a plan may pay (reduces risk under 禁止传销条例 Art. 7)."""
+    operation_seconds: float = Field(10, gt=0, le=300)
+    """Seconds after which an operation of the API is stopped, with its SQL."""
+    documents: Literal["any", "trusted"] = "any"
+    """What GraphQL runs: anything within the limits, or the documents of graphql/operations and nothing else."""
 
     @field_validator("database_url", "owner_database_url")
     @classmethod

@@ -4,7 +4,6 @@ import logging
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -14,7 +13,7 @@ from s2b2c.api.brand import BrandMutation, BrandQuery
 from s2b2c.api.context import Info
 from s2b2c.api.finance import FinanceQuery
 from s2b2c.api.jobs import JobMutation
-from s2b2c.api.limits import MAX_TOKENS, Limits
+from s2b2c.api.limits import Limits
 from s2b2c.api.notices import NoticeMutation
 from s2b2c.api.operator import OperatorMutation, OperatorQuery
 from s2b2c.api.partner import PartnerMutation, PartnerQuery
@@ -108,12 +107,7 @@ schema = Schema(
     Mutation,
     exception_handlers=HANDLERS,
     config=StrawberryConfig(scalar_map={Int64: INT64}),
-    extensions=[
-        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-        lambda: AddValidationRules([Limits]),
-        ParserCache,
-        ValidationCache,
-    ],
+    extensions=[Limits],
 )
 
 

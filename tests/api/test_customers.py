@@ -137,7 +137,7 @@ async def test_addresses_from_the_first_to_the_last(api: Api) -> None:
         {"recipient": " \t "},
         {"recipient": "长" * 51},
         {"recipient": "王\n明"},
-        {"region": "\0"},
+        {"region": "\x01"},
         {"region": "长" * 101},
         {"street": "长" * 201},
         {"street": "\u202e"},
@@ -207,9 +207,9 @@ async def test_visits_to_what_is_not_there(api: Api) -> None:
     code = (await done(api, "partner/Share", await shop.seller(), store=shop.id))["code"]
     for wrong in (
         {"slug": "nowhere"},
-        {"slug": "\0"},
+        {"slug": "\x01"},
         {"slug": shop.store.slug, "share": "nobody's"},
-        {"slug": shop.store.slug, "share": "\0"},
+        {"slug": shop.store.slug, "share": "\x01"},
         {"slug": elsewhere.slug, "share": code},
         {"slug": shop.store.slug, "product": encode("product", unlisted.product_id)},
     ):

@@ -34,8 +34,8 @@ WHO = {
     "operator": {"role": "operator"},
 }
 NONSENSE: dict[str, list[Any]] = {
-    "String": ["", "\0", "\ud800", "%_\\'\"; --", "９" * 3000, "\u202e\u200b"],
-    "ID": ["", "\0", "\ud800", "garbage", encode("store", MAX_INT64), encode("product", -MAX_INT64), "9" * 3000],
+    "String": ["", "\x01", "%_\\'\"; --", "９" * 3000, "\u202e\u200b"],
+    "ID": ["", "\x01", "garbage", encode("store", MAX_INT64), encode("product", -MAX_INT64), "9" * 3000],
     "Int": [-(2**31), -1, 0, 1, 100, 101, 2**31 - 1],
     "Int64": [-MAX_INT64 - 1, -1, 0, MAX_INT64],
     "Date": ["0001-01-01", "1900-01-01", "2026-09-01", "9999-12-31"],
@@ -61,7 +61,7 @@ SENSE: dict[str, list[Any]] = {
     "DateTime": ["2026-09-01T00:00:00Z"],
     "Boolean": [True],
 }
-TOLD = {"BAD_ARGUMENT", "BAD_REQUEST", "PRICE_OUT_OF_BAND"}
+TOLD = {"BAD_ARGUMENT", "BAD_REQUEST", "LIMIT_EXCEEDED", "PRICE_OUT_OF_BAND"}
 _FOLDER = resource("graphql") / "operations"
 
 

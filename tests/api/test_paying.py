@@ -259,7 +259,7 @@ async def test_what_a_customer_cannot_have_refunded(stripe: Fake, api: Api) -> N
     await refused("BadArgument", lines=[])
     await refused("BadArgument", lines=[{"lineNo": 1, "quantity": 0}])
     await refused("BadArgument", lines=[{"lineNo": 1}, {"lineNo": 1, "quantity": 1}])
-    for reason in ("", "  ", "\0", "长" * 501):
+    for reason in ("", "  ", "\x01", "长" * 501):
         await refused("BadArgument", reason=reason)
     await refused("WrongState", lines=[{"lineNo": 1, "quantity": 3}])
     await refused("WrongState", lines=[{"lineNo": 2, "quantity": 2**62}])

@@ -99,5 +99,5 @@ async def test_where_stripe_and_we_differ(stripe: Fake, api: Api) -> None:
     for wrong in ({"to": period["from"]}, {"from": "2026-01-01"}, {"top": 0}, {"top": 1001}):
         answer = await api.run("finance/StripeBreaks", token, **{**period, **wrong})
         assert answer["errors"][0]["extensions"]["code"] == "BAD_ARGUMENT"
-    assert await nodes(api, "finance/Payments", token, "finance", "payments", orderNo="\0") == []
+    assert await nodes(api, "finance/Payments", token, "finance", "payments", orderNo="\x01") == []
     assert await nodes(api, "finance/Payments", token, "finance", "payments", orderNo="nonsense") == []

@@ -143,7 +143,7 @@ WRONG: list[tuple[str, Any]] = [
     ("BadArgument", [{"supplyOrder": "nonsense"}]),
     ("BadArgument", [{"supplyOrder": encode("order", 1, 1)}]),
     ("BadArgument", [{"carrier": ""}]),
-    ("BadArgument", [{"carrier": "\0"}]),
+    ("BadArgument", [{"carrier": "\x01"}]),
     ("BadArgument", [{"trackingNo": "   "}]),
     ("BadArgument", [{"trackingNo": "9" * 65}]),
     ("BadArgument", [{"lines": []}]),
@@ -284,6 +284,6 @@ async def test_the_operator_sees_the_whole_life(api: Api) -> None:
         (shop.brands[1].name, 1000, 1000, 0),
     ]
     assert [edge["node"]["contents"] for edge in found["parcels"]["edges"]] == [[{"lineNo": 2, "quantity": 1}]]
-    for none in ("", "nonsense", "\0"):
+    for none in ("", "nonsense", "\x01"):
         answer = await api.run("operator/Order", token, orderNo=none)
         assert answer == {"data": {"operator": {"order": None}}}
