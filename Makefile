@@ -2,7 +2,7 @@
 # of the folder may hold spaces and Chinese letters, which the first lines of installed scripts do not survive.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types schema migrate seed bench soak real clean
+.PHONY: help run test check lint types schema release migrate seed bench soak real clean
 export PYTHONUTF8 := 1
 unexport PYTHONPATH PYTHONHOME
 python := .venv/bin/python
@@ -29,6 +29,9 @@ types: .venv/installed ## mypy --strict
 
 schema: .venv/installed ## write graphql/schema.graphql from the code, and the ids of the operations
 	@exec $(python) -m s2b2c.cli schema
+
+release: schema ## promise the schema as it is to those who use it: graphql/released.graphql
+	@cp graphql/schema.graphql graphql/released.graphql
 
 migrate: .venv/installed ## bring the database to the newest migration
 	@exec $(python) -m s2b2c.cli migrate

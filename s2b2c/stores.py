@@ -37,6 +37,10 @@ async def open_store(session: AsyncSession, slug: str) -> Store | None:
     return await session.scalar(select(Store).where(Store.slug == slug, Store.state == "open"))
 
 
+async def open_store_by_id(session: AsyncSession, store_id: int) -> Store | None:
+    return await session.scalar(select(Store).where(Store.id == store_id, Store.state == "open"))
+
+
 async def own_store(session: AsyncSession, distributor_id: int, slug: str) -> Store | None:
     """A store of this distributor, open or closed."""
     if not slug.isprintable():

@@ -186,7 +186,7 @@ async def test_what_is_not_on_offer_or_costs_another_price(session: AsyncSession
     with pytest.raises(Refused) as refused:
         await _place(session, shop.cart(lines=[line]))
     assert refused.value.refusal == NotOnOffer(
-        "Line 1: the store does not sell it any more. Take it out.", (LineProblem(1, 100, 0),)
+        "Line 1: the store does not sell it any more. Take it out.", (LineProblem(1, 0, 0),)
     )
     with pytest.raises(Refused) as refused:
         await _place(session, shop.cart(lines=[orders.CartLine(999_999, 1)]))

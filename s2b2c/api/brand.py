@@ -1,5 +1,6 @@
 """The door of brands: a brand's own figures, never another's."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import strawberry
@@ -8,21 +9,47 @@ from s2b2c import catalogue, errors, orders, output, settlements
 from s2b2c.api.access import BrandDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
-from s2b2c.api.notices import Told
+from s2b2c.api.notices import Told, told
 from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import TEN_YEARS, From, To, check_period
 from s2b2c.api.statements import Statements
 from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
 from s2b2c.api.types.ids import key_of
+from s2b2c.api.types.nodes import BrandNode, Shown, only, read_node
 from s2b2c.api.types.orders import ParcelInput, ParcelsShipped, SupplyOrder, SupplyOrderState, order_key
 from s2b2c.api.types.output import PeriodOutput, Span, StoreOutput, StoreSort, StoreWithoutSales
+from s2b2c.api.types.settlements import Statement
 from s2b2c.api.types.supply import Payable, ProductState, SupplyProduct
 from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What a brand sees of its own.")
 class BrandQuery(Told, Statements, PaidOut):
-    name: str
+    name: str = strawberry.field(description="Yours, as everybody sees it.")
+
+    @strawberry.field(graphql_type=BrandNode | None, description="Anything of yours by its id; null when it is none.")
+    @staticmethod
+    async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
+        mine = await info.context.brand_id()
+        return await read_node(
+            info,
+            id,
+            {
+                "product": Shown(
+                    SupplyProduct,
+                    lambda session, key: only(
+                        partial(catalogue.products_of_brand, session, mine, search=None, state=None), key, step=-1
+                    ),
+                ),
+                "supply-order": Shown(
+                    SupplyOrder,
+                    lambda session, key: only(partial(orders.supply_orders, session, mine, "all"), key, step=-1),
+                    key_length=2,
+                ),
+                "statement": Shown(Statement, lambda session, key: settlements.statement(session, *key, brand_id=mine)),
+                "notice": told(brand_id=mine),
+            },
+        )
 
     @strawberry.field(
         graphql_type=Connection[SupplyProduct],

@@ -12,27 +12,29 @@ from s2b2c.errors import BadArgument, Refused
 DEFAULT_FIRST = 24
 MAX_FIRST = 100
 
-Node = TypeVar("Node")
+Row = TypeVar("Row")
 
 
-@strawberry.type
+@strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
+    has_next_page: bool = strawberry.field(description="Whether rows come behind it.")
+    has_previous_page: bool = strawberry.field(description="Whether it does not begin at the beginning.")
+    start_cursor: str | None = strawberry.field(description="Of its first row; null where it has none.")
+    end_cursor: str | None = strawberry.field(
+        description="Of its last row: what `after` takes for the next page; null where it has none."
+    )
 
 
-@strawberry.type
-class Edge(Generic[Node]):
-    cursor: str
-    node: Node
+@strawberry.type(description="A row of a list, and where it stands there.")
+class Edge(Generic[Row]):
+    cursor: str = strawberry.field(description="Opaque; what `after` of this list takes.")
+    node: Row = strawberry.field(description="The row itself.")
 
 
-@strawberry.type
-class Connection(Generic[Node]):
-    edges: list[Edge[Node]]
-    page_info: PageInfo
+@strawberry.type(description="A page of a list (Relay): `first` rows behind the cursor `after`.")
+class Connection(Generic[Row]):
+    edges: list[Edge[Row]] = strawberry.field(description="In the order of the list.")
+    page_info: PageInfo = strawberry.field(description="Where the page lies.")
 
 
 class Page:
@@ -40,8 +42,8 @@ class Page:
 
     def __init__(self, kind: str, first: int, after: str | None, *, key_length: int) -> None:
         """`kind` names the list in its cursors. Raises Refused(BadArgument)."""
-        if not 1 <= first <= MAX_FIRST:
-            raise Refused(BadArgument(f"first is {first}, but a page has 1 to {MAX_FIRST} rows."))
+        if not 0 <= first <= MAX_FIRST:
+            raise Refused(BadArgument(f"first is {first}, but a page has 0 to {MAX_FIRST} rows."))
         self._kind = kind
         self._first = first
         self.limit = first + 1

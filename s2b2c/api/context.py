@@ -36,6 +36,8 @@ class Context(BaseContext):
         self.clock = clock
         self.secret = secret
         self.placing = placing
+        self.node_types: dict[int, str] = {}
+        """Of the rows that `node` has read, by their `id()`: what they are in GraphQL."""
         self._gateway = gateway
         self._authorization = authorization
         self._viewer: asyncio.Task[Viewer] | None = None

@@ -12,6 +12,7 @@ from s2b2c.api.periods import From, To, check_period
 from s2b2c.api.types.explanations import ExplainedOrder
 from s2b2c.api.types.ids import key_of
 from s2b2c.api.types.ledger import FullLedgerAccount, TrialBalance
+from s2b2c.api.types.nodes import FinanceNode, Shown, read_node
 from s2b2c.api.types.payments import Payment, StripeBreaksResult
 from s2b2c.api.types.settlements import FullSettlementRun, FullStatement
 from s2b2c.config import SHANGHAI
@@ -25,6 +26,22 @@ MOST_BREAKS = 1_000
 
 @strawberry.type(description="What finance sees.")
 class FinanceQuery:
+    @strawberry.field(
+        graphql_type=FinanceNode | None,
+        description="A run, a statement or an account of the ledger by its id; null when there is none.",
+    )
+    @staticmethod
+    async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
+        return await read_node(
+            info,
+            id,
+            {
+                "settlement-run": Shown(FullSettlementRun, lambda session, key: settlements.run(session, *key)),
+                "statement": Shown(FullStatement, lambda session, key: settlements.statement(session, *key)),
+                "ledger-account": Shown(FullLedgerAccount, lambda session, key: ledger.account(session, *key)),
+            },
+        )
+
     @strawberry.field(graphql_type=Connection[FullSettlementRun], description="Settlement runs (结算), newest first.")
     @staticmethod
     async def runs(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:

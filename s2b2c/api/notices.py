@@ -1,9 +1,11 @@
 """What somebody is told: the same at the doors of partners and of brands."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import strawberry
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, notices
 from s2b2c.accounts import Viewer
@@ -13,7 +15,19 @@ from s2b2c.api.context import Info
 from s2b2c.api.types.errors import BadArgument, NotFound
 from s2b2c.api.types.ids import keys_of
 from s2b2c.api.types.money import Int64
+from s2b2c.api.types.nodes import Key, Shown, only
 from s2b2c.api.types.notices import Notice
+
+
+def told(*, distributor_id: int | None = None, brand_id: int | None = None) -> Shown:
+    """What `node` shows of the notices of one distributor or of one brand."""
+
+    async def read(session: AsyncSession, key: Key) -> models.Notice | None:
+        mine = partial(notices.notices, session, distributor_id=distributor_id, brand_id=brand_id, unread_only=False)
+        row: models.Notice | None = await only(mine, key, step=-1)
+        return row
+
+    return Shown(Notice, read)
 
 
 @strawberry.type
@@ -50,7 +64,9 @@ class Told:
 
 @strawberry.type(description="Notices that are read now.")
 class NoticesRead:
-    notices: Sequence[models.Notice] = strawberry.field(graphql_type=list[Notice])
+    notices: Sequence[models.Notice] = strawberry.field(
+        graphql_type=list[Notice], description="Those that were named, as they stand."
+    )
 
 
 @strawberry.type

@@ -1,10 +1,11 @@
 """The door of whoever runs the network."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import strawberry
 
-from s2b2c import directory, errors, models, network, orders
+from s2b2c import directory, errors, jobs, models, network, orders
 from s2b2c.api.access import OperatorDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
@@ -21,6 +22,7 @@ from s2b2c.api.types.errors import (
     WrongState,
 )
 from s2b2c.api.types.ids import key_of
+from s2b2c.api.types.jobs import HeldJob
 from s2b2c.api.types.network import (
     BrandInUse,
     Distributor,
@@ -30,6 +32,7 @@ from s2b2c.api.types.network import (
     StoreInUse,
     TierInUse,
 )
+from s2b2c.api.types.nodes import OperatorNode, Shown, only, read_node
 from s2b2c.api.types.orders import AnyRefundLineInput, OrderLife, RefundAsked, order_key
 from s2b2c.api.types.plans import CheckedPlan, Plan, PlanCheck, PlanDetail
 from s2b2c.api.types.simulation import SimulatePlanResult
@@ -46,6 +49,26 @@ SIMULATED_TOP = 100
 
 @strawberry.type(description="What the operator sees.")
 class OperatorQuery(HeldJobs):
+    @strawberry.field(
+        graphql_type=OperatorNode | None,
+        description="A distributor, a brand, a store, a plan or a held job by its id; null when there is none.",
+    )
+    @staticmethod
+    async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
+        return await read_node(
+            info,
+            id,
+            {
+                "distributor": Shown(DistributorDetail, lambda session, key: directory.distributor(session, *key)),
+                "brand": Shown(BrandInUse, lambda session, key: only(partial(directory.brands, session), key, step=1)),
+                "store": Shown(
+                    StoreInUse, lambda session, key: only(partial(directory.stores, session, search=None), key, step=1)
+                ),
+                "plan": Shown(PlanDetail, lambda session, key: directory.plan(session, *key)),
+                "job": Shown(HeldJob, lambda session, key: only(partial(jobs.held, session), key, step=-1)),
+            },
+        )
+
     @strawberry.field(graphql_type=Connection[TierInUse], description="From the top.")
     @staticmethod
     async def tiers(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:

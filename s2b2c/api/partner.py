@@ -1,15 +1,16 @@
 """The door of distributors and group leaders: their own stores, what they may choose, what they earn."""
 
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import strawberry
 
-from s2b2c import catalogue, commissions, directory, models, network, orders, output, stores
+from s2b2c import catalogue, commissions, directory, models, network, orders, output, settlements, stores
 from s2b2c.accounts import Viewer
 from s2b2c.api.access import PartnerDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
-from s2b2c.api.notices import Told
+from s2b2c.api.notices import Told, told
 from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import YEAR, From, To, check_period
 from s2b2c.api.statements import Statements
@@ -20,6 +21,7 @@ from s2b2c.api.types.explanations import OrderState, commission_key
 from s2b2c.api.types.ids import check_count, key_of, keys_of
 from s2b2c.api.types.money import Int64
 from s2b2c.api.types.network import Distributor
+from s2b2c.api.types.nodes import PartnerNode, Shown, only, read_node
 from s2b2c.api.types.orders import SoldOrder
 from s2b2c.api.types.selection import (
     CatalogueProduct,
@@ -38,6 +40,7 @@ from s2b2c.api.types.selection import (
     UpdateListingResult,
     UpdateListingsResult,
 )
+from s2b2c.api.types.settlements import Statement
 from s2b2c.db import AnyRow
 from s2b2c.errors import Refusal, Refused
 from s2b2c.stores import Change, Choice, OwnListing
@@ -47,6 +50,38 @@ Done = TypeVar("Done")
 
 @strawberry.type(description="What a distributor sees of its own.")
 class PartnerQuery(Told, Statements, PaidOut):
+    @strawberry.field(
+        graphql_type=PartnerNode | None,
+        description="Anything of yours, or a product that you may choose, by its id; null when there is none.",
+    )
+    @staticmethod
+    async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
+        mine, now = await info.context.distributor_id(), info.context.clock()
+        return await read_node(
+            info,
+            id,
+            {
+                "store": Shown(
+                    OwnStore, lambda session, key: only(partial(stores.own_stores, session, mine), key, step=1)
+                ),
+                "product": Shown(CatalogueProduct, lambda session, key: catalogue.one_on_offer(session, mine, *key)),
+                "order": Shown(
+                    SoldOrder,
+                    lambda session, key: only(
+                        partial(orders.orders_of_seller, session, mine, state=None), key, step=-1
+                    ),
+                    key_length=2,
+                ),
+                "commission": Shown(
+                    LineEarning, lambda session, key: commissions.earnings_of(session, mine, key, now), key_length=3
+                ),
+                "statement": Shown(
+                    Statement, lambda session, key: settlements.statement(session, *key, distributor_id=mine)
+                ),
+                "notice": told(distributor_id=mine),
+            },
+        )
+
     @strawberry.field(graphql_type=Distributor, description="Where you stand in the network.")
     @staticmethod
     async def me(root: strawberry.Parent[Viewer], info: Info) -> network.Standing | None:

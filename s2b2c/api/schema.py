@@ -20,6 +20,7 @@ from s2b2c.api.partner import PartnerMutation, PartnerQuery
 from s2b2c.api.payouts import PayoutMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.types.errors import HANDLERS
+from s2b2c.api.types.glossary import describe
 from s2b2c.api.types.money import INT64, Int64
 from s2b2c.errors import Refused
 from s2b2c.failures import is_database_away, told
@@ -27,7 +28,7 @@ from s2b2c.failures import is_database_away, told
 logger = logging.getLogger(__name__)
 
 
-@strawberry.type
+@strawberry.type(description="What is read: each field is a door (入口) for one audience.")
 class Query:
     @strawberry.field(permission_classes=[Shopper], description="The door of customers: anybody.")
     def shop(self) -> ShopQuery:
@@ -64,7 +65,9 @@ class Query:
         return await info.context.viewer()
 
 
-@strawberry.type
+@strawberry.type(
+    description="What is changed. Each answers with what it did or why it did not; then nothing has changed."
+)
 class Mutation(
     ShopMutation, PartnerMutation, BrandMutation, OperatorMutation, JobMutation, NoticeMutation, PayoutMutation
 ):
@@ -109,6 +112,7 @@ schema = Schema(
     config=StrawberryConfig(scalar_map={Int64: INT64}),
     extensions=[Limits],
 )
+describe(schema._schema)  # noqa: SLF001  what the library built it as; it has no other name there
 
 
 def sdl() -> str:

@@ -1,8 +1,8 @@
 """The door of customers: what anybody may see of an open store, and what a customer does there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
@@ -22,6 +22,8 @@ from s2b2c.api.types.errors import (
     WrongState,
 )
 from s2b2c.api.types.ids import encode, key_of
+from s2b2c.api.types.labels import LABELS, EnumLabels
+from s2b2c.api.types.nodes import ShopNode, Shown, read_node
 from s2b2c.api.types.orders import (
     Cart,
     CartLineInput,
@@ -32,7 +34,7 @@ from s2b2c.api.types.orders import (
     order_key,
 )
 from s2b2c.api.types.payments import PaymentMethod, PaymentOpened, check_url
-from s2b2c.api.types.stores import Storefront
+from s2b2c.api.types.stores import Listing, Storefront
 from s2b2c.config import settings
 from s2b2c.db import AnyRow
 from s2b2c.errors import Refused
@@ -60,6 +62,28 @@ class ShopQuery:
         async with info.context.db.read() as session:
             return await orders.quote(session, store_id, wanted)
 
+    @strawberry.field(
+        graphql_type=ShopNode | None,
+        description="An open store, or a product in one, by its id; null for none.",
+    )
+    @staticmethod
+    async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
+        return await read_node(
+            info,
+            id,
+            {
+                "store": Shown(Storefront, lambda session, key: stores.open_store_by_id(session, *key)),
+                "listing": Shown(Listing, lambda session, key: stores.listing(session, *key), key_length=2),
+            },
+        )
+
+    @strawberry.field(
+        graphql_type=list[EnumLabels],
+        description="What a screen calls the values of every enum, at every door: the same for all, so read it once.",
+    )
+    def enums(self) -> list[tuple[str, Mapping[str, tuple[str, str]]]]:
+        return list(LABELS.items())
+
     @strawberry.field(permission_classes=[CustomerDoor], graphql_type=Customer, description="You: a customer's token.")
     async def me(self, info: Info) -> Viewer:
         return await info.context.viewer()
@@ -76,7 +100,7 @@ class GuestResult:
 
 @strawberry.type(description="A visit to a store.")
 class Visited:
-    store: strawberry.ID
+    store: strawberry.ID = strawberry.field(description="The `id` of the store.")
 
 
 @strawberry.type

@@ -107,8 +107,11 @@ WITH cart AS MATERIALIZED (
     INSERT INTO order_addresses (branch_id, order_id, recipient, phone, region, street)
     SELECT branch_id, id, recipient, phone, region, street FROM head
 )
-SELECT cart.n, cart.refusal AS cart_refusal, cart.placed_branch_id, cart.placed_id, j.line_no, j.refusal, j.stock,
-       j.unit_price, head.branch_id, head.id, head.order_no, head.goods + head.freight AS amount
+-- Of what the store does not sell nothing is told.
+SELECT cart.n, cart.refusal AS cart_refusal, cart.placed_branch_id, cart.placed_id, j.line_no, j.refusal,
+       CASE WHEN j.refusal = 'not offered' THEN NULL ELSE j.stock END AS stock,
+       CASE WHEN j.refusal = 'not offered' THEN NULL ELSE j.unit_price END AS unit_price,
+       head.branch_id, head.id, head.order_no, head.goods + head.freight AS amount
 FROM cart
 LEFT JOIN judged j ON j.n = cart.n
 LEFT JOIN head ON head.n = cart.n

@@ -296,7 +296,7 @@ async def test_bad_arguments_are_refused(api: Api) -> None:
     for day in ["yesterday", "2026-02-30", 20260901, None, ""]:
         assert await api.code(STORES, token, **{"from": day}) == "BAD_REQUEST", day
     bad_pages: list[dict[str, Any]] = [
-        {"first": 0},
+        {"first": -1},
         {"first": 101},
         {"after": "garbage"},
         {"after": encode("listing", 1)},

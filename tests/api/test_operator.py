@@ -102,7 +102,7 @@ async def test_an_empty_network(api: Api) -> None:
 async def test_bad_arguments(api: Api) -> None:
     token = await api.token("operator")
     for field in LISTS:
-        for arguments in ("first: 0", "first: 101", f'after: "{encode("store-output", 1, 2)}"'):
+        for arguments in ("first: -1", "first: 101", f'after: "{encode("store-output", 1, 2)}"'):
             query = f"{{ operator {{ {field}({arguments}) {{ edges {{ cursor }} }} }} }}"
             assert await api.code(query, token) == "BAD_ARGUMENT"
     for wrong in (

@@ -22,8 +22,8 @@ class Product:
 
 @strawberry.type(description="One value of a variant, like 口味 = 鸡肉.")
 class Option:
-    name: str
-    value: str
+    name: str = strawberry.field(description="Like 口味.")
+    value: str = strawberry.field(description="Like 鸡肉.")
 
 
 def options(row: Any) -> list[Option]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import strawberry
@@ -13,13 +14,14 @@ from s2b2c.api.types import errors
 from s2b2c.api.types.explanations import OrderState
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of
+from s2b2c.api.types.nodes import CustomerNode, Shown, only, read_node
 from s2b2c.api.types.orders import Order, order_key
 from s2b2c.api.types.stores import Store
 from s2b2c.db import AnyRow
 
 
 @strawberry.type(description="Where you want your goods.")
-class Address:
+class Address(CustomerNode):
     is_type_of: ClassVar[Any] = classmethod(errors.done)
 
     id: strawberry.ID = id_of("address")
@@ -27,7 +29,7 @@ class Address:
     phone: str
     region: str
     street: str
-    is_default: bool
+    is_default: bool = strawberry.field(description="What a new order is sent to unless it says otherwise.")
 
 
 @strawberry.input(description="Where you want your goods.")
@@ -56,6 +58,23 @@ class BoundTo:
 
 @strawberry.type(description="You, as a customer (消费者).")
 class Customer:
+    @strawberry.field(
+        graphql_type=CustomerNode | None, description="An order or an address of yours by its id; null when it is none."
+    )
+    @staticmethod
+    async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
+        mine = await info.context.customer_id()
+        return await read_node(
+            info,
+            id,
+            {
+                "order": Shown(Order, lambda session, key: orders.order_of_customer(session, mine, key), key_length=2),
+                "address": Shown(
+                    Address, lambda session, key: only(partial(customers.addresses, session, mine), key, step=1)
+                ),
+            },
+        )
+
     @strawberry.field(graphql_type=Connection[Address], description="The first one first.")
     @staticmethod
     async def addresses(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
@@ -125,12 +144,12 @@ class TouchSide(Enum):
 class RefusedTouch:
     id: strawberry.ID = id_of("refused-touch")
     customer: strawberry.ID = computed(lambda row: encode("customer", row.customer_id))
-    at: datetime
+    at: datetime = strawberry.field(description="When the link was opened.")
     protected_until: datetime | None = strawberry.field(
         description="As it stood then; null where the first touch protects for ever."
     )
     share_code: str | None = strawberry.field(description="Of the share link that was opened.")
-    shared_at: datetime | None
+    shared_at: datetime | None = strawberry.field(description="When that link was made; null where none was opened.")
 
     @strawberry.field(graphql_type=Store, description="Where the link led.")
     @staticmethod

@@ -14,11 +14,12 @@ from s2b2c.api.types.explanations import CommissionExplanation, CommissionOutcom
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.network import DistributorName, DistributorState, Tier
+from s2b2c.api.types.nodes import PartnerNode
 
 
 @strawberry.type(description="What you earned on the orders paid on one day.")
 class DayEarnings:
-    day: date
+    day: date = strawberry.field(description="In Asia/Shanghai.")
     amount: Money = strawberry.field(description="Less what refunds took back since.")
     orders: Int64
 
@@ -32,7 +33,7 @@ class EarningState(Enum):
 
 
 @strawberry.type(description="What one line of an order earns you.")
-class LineEarning:
+class LineEarning(PartnerNode):
     id: strawberry.ID = computed(commission_id)
     order_no: str
     line_no: Int64
@@ -41,7 +42,7 @@ class LineEarning:
         description="When it becomes available; null until the order is completed."
     )
     store_slug: str = strawberry.field(description="Where it was bought.")
-    store_title: str
+    store_title: str = strawberry.field(description="As it is called today.")
     product_title: str
     sku: str
     quantity: Int64
@@ -102,7 +103,7 @@ class Earnings:
 
 @strawberry.type(description="One of your direct downlines with everybody below it, in total.")
 class TeamBranch:
-    distributor: DistributorName
+    distributor: DistributorName = strawberry.field(description="The direct downline.")
     tier: Tier
     state: DistributorState
     members: Int64 = strawberry.field(description="Distributors in this branch, the direct downline with them.")

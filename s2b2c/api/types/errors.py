@@ -119,15 +119,15 @@ class PlanProblem:
 class InvalidPlan(Error):
     """A plan document that cannot be read, says what no plan may, or names what is not there."""
 
-    problems: list[PlanProblem]
+    problems: list[PlanProblem] = strawberry.field(description="All that were found.")
 
 
 @_of(errors.PaysTooFar)
 class PaysTooFar(Error):
     """A plan that pays a longer chain than the platform allows, and nobody overrode that in writing."""
 
-    paid_positions: Int64
-    max_paid_positions: Int64
+    paid_positions: Int64 = strawberry.field(description="The longest chain that the plan pays.")
+    max_paid_positions: Int64 = strawberry.field(description="The longest that the platform allows.")
 
 
 def done(cls: type, row: object, info: object) -> bool:  # noqa: ARG001  the library's signature

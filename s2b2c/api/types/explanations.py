@@ -156,9 +156,10 @@ class CommissionClawback:
 class ExplainedCommission:
     id: strawberry.ID = computed(lambda it: commission_id(it.row))
     distributor: DistributorName = computed(
-        lambda it: _Distributor(it.row.distributor_id, it.row.distributor_code, it.row.distributor_name)
+        lambda it: _Distributor(it.row.distributor_id, it.row.distributor_code, it.row.distributor_name),
+        description="Who stands at the position.",
     )
-    explanation: FullCommissionExplanation
+    explanation: FullCommissionExplanation = strawberry.field(description="How it came about.")
     clawbacks: list[CommissionClawback] = strawberry.field(description="In the order of the refunds.")
 
 
@@ -207,14 +208,14 @@ class ExplainedOrder:
     completed_at: datetime | None
     matures_at: datetime | None
     store: Store
-    seller: DistributorName
+    seller: DistributorName = strawberry.field(description="Whose customer bought it (锁客).")
     plan_code: str | None = strawberry.field(description="The plan in force as it was paid.")
     plan_version: Int64 | None
     paid: Money
     refunded: Money
-    supply: Money
-    commission: Money
-    platform: Money
+    supply: Money = strawberry.field(description="Of all lines, net of returns (供货价).")
+    commission: Money = strawberry.field(description="Of all lines and positions, net of clawbacks (佣金).")
+    platform: Money = strawberry.field(description="What is left, or with a minus what the platform pays in.")
 
     @strawberry.field(graphql_type=Connection[ExplainedLine], description="As they were ordered.")
     @staticmethod

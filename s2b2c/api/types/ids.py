@@ -16,16 +16,24 @@ def encode(kind: str, *key: int) -> str:
     return urlsafe_b64encode(":".join([kind, *map(str, key)]).encode()).decode()
 
 
-def decode(kind: str, text: str, *, length: int) -> tuple[int, ...]:
-    """The `length` integers behind a name of this kind. Raises ValueError for any text `encode` did not write."""
+def parts(text: str) -> tuple[str, tuple[int, ...]]:
+    """The kind and the integers behind a name. Raises ValueError for any text `encode` did not write."""
     if len(text) > MAX_LENGTH:
         raise ValueError("too long")
-    given, *parts = urlsafe_b64decode(text.encode("ascii")).decode("ascii").split(":")
-    key = tuple(map(int, parts))
-    if given != kind or len(key) != length or encode(kind, *key) != text:
-        raise ValueError(f"not a {kind}")
-    if any(abs(part) > MAX_INT64 for part in key):
+    kind, *numbers = urlsafe_b64decode(text.encode("ascii")).decode("ascii").split(":")
+    key = tuple(map(int, numbers))
+    if not key or encode(kind, *key) != text:
+        raise ValueError("not a name")
+    if any(abs(number) > MAX_INT64 for number in key):
         raise ValueError("out of range")
+    return kind, key
+
+
+def decode(kind: str, text: str, *, length: int) -> tuple[int, ...]:
+    """The `length` integers behind a name of this kind. Raises ValueError for any other text."""
+    given, key = parts(text)
+    if given != kind or len(key) != length:
+        raise ValueError(f"not a {kind}")
     return key
 
 

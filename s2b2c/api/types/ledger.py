@@ -11,6 +11,7 @@ from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Money
+from s2b2c.api.types.nodes import FinanceNode
 
 
 @strawberry.enum(description="What stands on an account of the ledger.")
@@ -46,16 +47,17 @@ class LedgerAccount:
 @strawberry.type(description="Money that moved from the debited to the credited account, for good.")
 class Transfer:
     id: strawberry.ID = id_of("transfer")
-    code: TransferCode
+    code: TransferCode = strawberry.field(description="Why it moved.")
     amount: Money = strawberry.field(description="Always above 0.")
     posted_at: datetime = strawberry.field(description="When the money moved in real life.")
-    debit_account: LedgerAccount
-    credit_account: LedgerAccount
+    debit_account: LedgerAccount = strawberry.field(description="Where it came from.")
+    credit_account: LedgerAccount = strawberry.field(description="Where it went.")
     order_no: str = strawberry.field(description="The order it comes from.")
 
 
 @strawberry.type(description="An account of the ledger, with what it stands at and what moved.")
-class FullLedgerAccount(LedgerAccount):
+class FullLedgerAccount(LedgerAccount, FinanceNode):
+    id: strawberry.ID = id_of("ledger-account")
     debits: Money
     credits: Money
     balance: Money = strawberry.field(description="Credits minus debits.")
@@ -72,8 +74,8 @@ class FullLedgerAccount(LedgerAccount):
 
 @strawberry.type(description="All accounts together: debits and credits are equal, or the ledger is broken.")
 class TrialBalance:
-    debits: Money
-    credits: Money
+    debits: Money = strawberry.field(description="Of all accounts together.")
+    credits: Money = strawberry.field(description="Of all accounts together.")
 
     @strawberry.field(graphql_type=Connection[FullLedgerAccount], description="Oldest first.")
     @staticmethod

@@ -14,6 +14,7 @@ from s2b2c.api.types.brands import Brand
 from s2b2c.api.types.errors import Error, done
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64
+from s2b2c.api.types.nodes import OperatorNode
 from s2b2c.api.types.stores import Store, StoreState
 from s2b2c.errors import BadArgument, Refused
 
@@ -66,18 +67,18 @@ class Distributor(DistributorName):
     joined_on: date = strawberry.field(description="The day of its approval, before that of its application.")
     parent: DistributorName | None
     members: Int64 = strawberry.field(description="Everybody below it, in any state.")
-    stores: Int64
+    stores: Int64 = strawberry.field(description="How many it owns, open or closed.")
 
 
 @strawberry.type(description="Who is signed in with which role.")
 class ChangedBy:
     id: strawberry.ID = id_of("account")
-    role: str
+    role: str = strawberry.field(description="What it may do here: customer, distributor, brand, finance or operator.")
 
 
 @strawberry.type(description="A span of time in which parent, tier and state of a distributor stayed as they were.")
 class DistributorSpan:
-    start: datetime = strawberry.field(name="from")
+    start: datetime = strawberry.field(name="from", description="When it began.")
     end: datetime | None = strawberry.field(name="to", description="Null when it goes on.")
     parent: DistributorName | None
     tier: Tier
@@ -87,7 +88,9 @@ class DistributorSpan:
 
 
 @strawberry.type(description="A distributor with its past.")
-class DistributorDetail(Distributor):
+class DistributorDetail(Distributor, OperatorNode):
+    id: strawberry.ID = id_of("distributor")
+
     @strawberry.field(
         graphql_type=list[UplineMember], description="Who stands above it, nearest first; nobody above a branch's root."
     )
@@ -134,27 +137,29 @@ class MoveWarning(Enum):
 
 @strawberry.type(description="What a move would change. The counts are of all who would move, itself among them.")
 class MovePreview:
-    members: Int64
+    members: Int64 = strawberry.field(description="Everybody who would move.")
     active_members: Int64 = strawberry.field(description="Those who are active or on watch.")
-    stores: Int64
+    stores: Int64 = strawberry.field(description="How many they own.")
     orders_placed: Int64 = strawberry.field(
         description="Orders of theirs that wait for payment: they keep their branch, but get the new upline when paid."
     )
-    old_upline: list[UplineMember]
+    old_upline: list[UplineMember] = strawberry.field(description="Who stands above it now, nearest first.")
     new_upline: list[UplineMember] = strawberry.field(description="Nobody where the move would be refused.")
     changes_branch: bool = strawberry.field(description="Whether it would belong to another branch (分支).")
-    warnings: list[MoveWarning]
+    warnings: list[MoveWarning] = strawberry.field(description="What may be wanted all the same.")
     refusal: Error | None = strawberry.field(description="Why the move would be refused, if it would.")
 
 
 @strawberry.type(description="A brand, and what of it is on offer.")
-class BrandInUse(Brand):
+class BrandInUse(Brand, OperatorNode):
+    id: strawberry.ID = id_of("brand")
     products: Int64 = strawberry.field(description="Those that are listed.")
     stores: Int64 = strawberry.field(description="Open stores that show one of them.")
 
 
 @strawberry.type(description="A store, its owner, and how much it shows.")
-class StoreInUse(Store):
+class StoreInUse(Store, OperatorNode):
+    id: strawberry.ID = id_of("store")
     state: StoreState
-    owner: DistributorName
+    owner: DistributorName = strawberry.field(description="Whose store it is.")
     listings: Int64

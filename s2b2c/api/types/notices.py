@@ -8,6 +8,7 @@ import strawberry
 from s2b2c import models, notices
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
+from s2b2c.api.types.nodes import BrandNode, PartnerNode
 
 
 @strawberry.enum(description="The language of a text.")
@@ -21,9 +22,9 @@ def _text(root: strawberry.Parent[models.Notice], language: Language = Language.
 
 
 @strawberry.type(description="One thing that somebody is told.")
-class Notice:
+class Notice(PartnerNode, BrandNode):
     id: strawberry.ID = id_of("notice")
     kind: str = computed(lambda row: row.kind.upper(), description="Stable, for programs, like LISTING_CLAMPED.")
     text: str = strawberry.field(resolver=_text, description="What it says.")
     created_at: datetime
-    read_at: datetime | None
+    read_at: datetime | None = strawberry.field(description="Null while it is unread.")

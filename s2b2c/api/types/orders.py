@@ -17,6 +17,7 @@ from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import decode, encode
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.network import DistributorName
+from s2b2c.api.types.nodes import BrandNode, CustomerNode, PartnerNode
 from s2b2c.api.types.payments import Payment, RefundRequest, RefundRequestState, id_in_branch
 from s2b2c.api.types.stores import Store
 from s2b2c.errors import BadArgument, Refused
@@ -62,7 +63,9 @@ class CartLine:
         lambda row: None if row.unit_price is None else row.quantity * row.unit_price, description="Of all units."
     )
     in_stock: Int64 = computed(lambda row: row.in_stock or 0, description="Units that are left.")
-    problem: CartProblem | None
+    problem: CartProblem | None = strawberry.field(
+        description="What keeps it from being ordered; null when nothing does."
+    )
 
 
 @strawberry.type(description="What a cart would cost now. Nothing is kept, and nothing is reserved.")
@@ -70,7 +73,7 @@ class Cart:
     lines: Sequence[CartLine] = strawberry.field(description="As they were asked for, at most 100.")
     goods: Money = strawberry.field(description="Of the lines that the store sells.")
     freight: Money
-    total: Money = computed(lambda it: it.goods + it.freight)
+    total: Money = computed(lambda it: it.goods + it.freight, description="goods + freight.")
     can_be_ordered: bool = computed(
         lambda it: all(line.problem is None for line in it.lines), description="Whether no line has a problem."
     )
@@ -91,7 +94,8 @@ class Parcel:
         lambda row: [
             ParcelContent(line_no=line_no, quantity=quantity)
             for line_no, quantity in zip(row.line_nos, row.quantities, strict=True)
-        ]
+        ],
+        description="What is inside, in the order of the lines.",
     )
 
 
@@ -193,8 +197,8 @@ class WithLines:
 
 @strawberry.type(description="Where an order goes, as it was when it was placed.")
 class OrderAddress:
-    recipient: str
-    phone: str
+    recipient: str = strawberry.field(description="Who takes the parcel in; masked on a label.")
+    phone: str = strawberry.field(description="In full; masked on a label.")
     region: str
     street: str
 
@@ -213,20 +217,22 @@ def _given(bundle: Any) -> Any:
 
 
 @strawberry.type(description="An order, as its customer sees it.")
-class Order(OrderHead, WithLines):
-    is_type_of: ClassVar[Any] = classmethod(errors.done)
-
+class Order(OrderHead, WithLines, CustomerNode):
+    id: strawberry.ID = id_in_branch("order")
     pay_before: datetime | None = computed(
         lambda row: row.due_at if row.state == "placed" else None, description="When it expires unless it is paid."
     )
     address: OrderAddress | None = computed(
         lambda row: _given(row.address), description="Null of an order that was made elsewhere."
     )
-    last_refund: LastRefund | None = computed(lambda row: _given(row.last_refund))
+    last_refund: LastRefund | None = computed(
+        lambda row: _given(row.last_refund), description="Null while none was asked for."
+    )
 
 
 @strawberry.type(description="An order of one of your customers.")
-class SoldOrder(OrderHead, WithLines):
+class SoldOrder(OrderHead, WithLines, PartnerNode):
+    id: strawberry.ID = id_in_branch("order")
     phone: str | None = strawberry.field(description="Of the customer: the first 3 and the last 4 digits.")
     commission: Money = strawberry.field(
         description="What you earn as its seller (佣金), less what refunds took back; 0 until it is paid."
@@ -245,14 +251,14 @@ class SupplyOrderState(Enum):
 @strawberry.type(
     description="What you ship of an order (一件代发). Where to you learn while it is paid and units are left to ship."
 )
-class SupplyOrder(Shipped):
+class SupplyOrder(Shipped, BrandNode):
     id: strawberry.ID = id_in_branch("supply-order")
     order_no: str
     order_state: OrderState = computed(lambda row: row.state, description="Of the whole order.")
     store: Store = strawberry.field(description="Where it was bought.")
     paid_at: datetime
     shipped_at: datetime | None = strawberry.field(description="When your last parcel left.")
-    is_to_ship: bool
+    is_to_ship: bool = strawberry.field(description="Whether it is paid and units are left to ship.")
     region: str | None = strawberry.field(description="Where it goes.")
     label: OrderAddress | None = computed(
         lambda row: _given(row.label),
@@ -332,7 +338,7 @@ class AnyRefundLineInput:
 
 @strawberry.input(description="What a customer orders in a store.")
 class PlaceOrderInput:
-    store: strawberry.ID
+    store: strawberry.ID = strawberry.field(description="The `id` of the store.")
     lines: list[CartLineInput] = strawberry.field(description="1 to 100, no variant twice.")
     address: strawberry.ID = strawberry.field(description="One of the customer's.")
     token: str = strawberry.field(
@@ -343,7 +349,7 @@ class PlaceOrderInput:
 
 @strawberry.input(description="A parcel that has left.")
 class ParcelInput:
-    supply_order: strawberry.ID
+    supply_order: strawberry.ID = strawberry.field(description="The `id` of the supply order.")
     carrier: str = strawberry.field(description="1 to 64 characters.")
     tracking_no: str = strawberry.field(description="1 to 64 characters.")
     lines: list["ParcelLineInput"] | None = strawberry.field(

@@ -36,7 +36,7 @@ def _growth(row: Any) -> int | None:
 
 @strawberry.type(description="What a store sold of one brand in a period.")
 class StoreOutput:
-    store: Store
+    store: Store = strawberry.field(description="Which sold it.")
     output: Money = strawberry.field(description="Paid minus refunded (产值); below 0 where refunds outweigh sales.")
     orders: Int64
     units: Int64
@@ -66,6 +66,6 @@ class PeriodOutput:
 
 @strawberry.type(description="A store that lists products of one brand and sold none of them.")
 class StoreWithoutSales:
-    store: Store
+    store: Store = strawberry.field(description="Which lists them.")
     listings: Int64 = strawberry.field(description="How many listed products of the brand it shows (选品).")
     listed_since: datetime = strawberry.field(description="When it began to list the oldest of them.")

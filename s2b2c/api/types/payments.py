@@ -64,12 +64,12 @@ class PaymentOpened:
 @strawberry.type(description="An attempt to have an order paid.")
 class Payment:
     id: strawberry.ID = id_in_branch("payment")
-    method: PaymentMethod
+    method: PaymentMethod = strawberry.field(description="Where the customer pays.")
     amount: Money = strawberry.field(description="All that the order costs, freight included.")
     state: PaymentState
     intent_id: str | None = strawberry.field(description="What Stripe calls it: its PaymentIntent.")
     created_at: datetime
-    succeeded_at: datetime | None
+    succeeded_at: datetime | None = strawberry.field(description="When Stripe had the money; null before.")
     returned_at: datetime | None = strawberry.field(
         description="When the whole went back, since the order could not take it any more."
     )
@@ -97,15 +97,15 @@ class TransferState(Enum):
 
 @strawberry.type(description="Your account at Stripe, to which your money is sent (打款).")
 class PayoutAccount:
-    transfers: TransferState
+    transfers: TransferState = strawberry.field(description="Whether money can be sent to it.")
     payouts_enabled: bool = strawberry.field(description="Whether Stripe pays its balance out to your bank.")
     details_submitted: bool = strawberry.field(description="Whether you have told Stripe who you are.")
-    changed_at: datetime
+    changed_at: datetime = strawberry.field(description="When Stripe last told us of it.")
 
 
 @strawberry.type(description="Where to tell Stripe who you are; the address is good for one visit.")
 class PayoutsOnboarding:
-    url: str
+    url: str = strawberry.field(description="A page of Stripe's.")
 
 
 OnboardPayoutsResult = Annotated[
@@ -126,9 +126,9 @@ class StripeBreak:
     kind: BreakKind
     category: str = strawberry.field(description="charge, refund, refund_failure, return, dispute or dispute_reversal.")
     reference: str = strawberry.field(description="What Stripe calls it.")
-    ours: Money | None
-    theirs: Money | None
-    at: datetime
+    ours: Money | None = strawberry.field(description="What we have; null where we have nothing.")
+    theirs: Money | None = strawberry.field(description="What Stripe has; null where it has nothing.")
+    at: datetime = strawberry.field(description="When it happened, by whoever has it.")
     age_days: Int64
 
 

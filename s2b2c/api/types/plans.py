@@ -16,6 +16,7 @@ from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.network import ChangedBy
+from s2b2c.api.types.nodes import OperatorNode
 from s2b2c.api.types.notices import Language
 from s2b2c.commissions import plans
 from s2b2c.commissions.documents import write
@@ -53,7 +54,7 @@ def _scope(row: Any) -> RuleScope:
 @strawberry.type(description="What a tier earns under a differential rule (级差).")
 class TierRate:
     tier: str = computed(lambda pair: pair[0], description="Its code.")
-    bps: Int64 = computed(lambda pair: pair[1])
+    bps: Int64 = computed(lambda pair: pair[1], description="In basis points: 1250 is 12.5 %.")
 
 
 def _base(row: Any) -> CommissionBase | None:
@@ -63,7 +64,7 @@ def _base(row: Any) -> CommissionBase | None:
 @strawberry.type(description="What one scope pays. The numbers of other schemes are empty.")
 class Rule:
     id: strawberry.ID = id_of("rule")
-    scope: RuleScope = computed(_scope)
+    scope: RuleScope = computed(_scope, description="What it is for.")
     brand: Brand | None = strawberry.field(description="Of a rule for a brand, or the brand of its product or variant.")
     category: str | None
     product: str | None = strawberry.field(description="The title of its product, or of the product of its variant.")
@@ -82,7 +83,7 @@ class Rule:
 
 @strawberry.type(description="How a plan was put in force.")
 class PlanActivation:
-    at: datetime = computed(lambda plan: plan.activated_at)
+    at: datetime = computed(lambda plan: plan.activated_at, description="When that was done.")
     max_paid_positions: Int64 = strawberry.field(description="What the platform allowed then.")
     override_reason: str | None = strawberry.field(description="Why, though it pays further.")
 
@@ -135,7 +136,9 @@ async def _stored(plan: models.Plan, info: Info) -> plans.Stored:
 
 
 @strawberry.type(description="A commission plan with its texts.")
-class PlanDetail(Plan):
+class PlanDetail(Plan, OperatorNode):
+    id: strawberry.ID = id_of("plan")
+
     @strawberry.field(description="It as a YAML document, to be changed and saved as the next version.")
     @staticmethod
     async def document(root: strawberry.Parent[models.Plan], info: Info) -> str:
@@ -151,7 +154,7 @@ class PlanDetail(Plan):
 
 @strawberry.type(description="A key of a plan document whose value differs. Values are as the document has them.")
 class FieldChange:
-    field: str
+    field: str = strawberry.field(description="The key.")
     before: str | None = strawberry.field(description="Null where there was none.")
     after: str | None = strawberry.field(description="Null where there is none.")
 
@@ -167,14 +170,14 @@ class RuleChangeKind(Enum):
 class RuleChange:
     kind: RuleChangeKind
     scope: str = strawberry.field(description="What it is for, like `brand 绒溪小厨, sku RX01-1`, or `everything`.")
-    fields: list[FieldChange]
+    fields: list[FieldChange] = strawberry.field(description="The keys whose values differ.")
 
 
 @strawberry.type(description="What one plan says otherwise than another. Rules are compared that are for the same.")
 class PlanChanges:
     against: str | None = strawberry.field(description="CODE@VERSION; null when no plan was in force.")
-    header: list[FieldChange]
-    rules: list[RuleChange]
+    header: list[FieldChange] = strawberry.field(description="What differs outside the rules.")
+    rules: list[RuleChange] = strawberry.field(description="The rules that differ.")
 
 
 class CheckedPlan(NamedTuple):

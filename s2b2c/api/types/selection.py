@@ -14,6 +14,7 @@ from s2b2c.api.types.catalogue import Option, Product, options
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of
 from s2b2c.api.types.money import Int64, Money
+from s2b2c.api.types.nodes import PartnerNode
 from s2b2c.api.types.stores import Store, StoreState, listing_id
 from s2b2c.errors import PriceOutOfBand, Refused
 
@@ -40,7 +41,8 @@ class CatalogueSort(Enum):
 
 
 @strawberry.type(description="A product that you may choose for your stores (选品). Its prices fit every variant.")
-class CatalogueProduct(Product):
+class CatalogueProduct(Product, PartnerNode):
+    id: strawberry.ID = id_of("product")
     lowest_price: Money
     highest_price: Money
     suggested_price: Money = strawberry.field(description="The suggested price, as far as your band allows it.")
@@ -69,7 +71,7 @@ class OwnListing:
     pitch: str
     position: Int64
     pinned: bool = strawberry.field(description="Shown before all that are not (置顶).")
-    listed_at: datetime
+    listed_at: datetime = strawberry.field(description="When it was chosen (上架).")
     is_shown: bool = computed(
         lambda row: row.product.state == "listed", description="False while the brand does not offer it."
     )
@@ -85,9 +87,8 @@ class OwnListing:
 
 
 @strawberry.type(description="A store of yours.")
-class OwnStore(Store):
-    is_type_of: ClassVar[Any] = classmethod(errors.done)
-
+class OwnStore(Store, PartnerNode):
+    id: strawberry.ID = id_of("store")
     state: StoreState
 
     @strawberry.field(
@@ -105,24 +106,28 @@ class OwnStore(Store):
 
 @strawberry.input(description="A product to choose for a store.")
 class ProductChoice:
-    product: strawberry.ID
+    product: strawberry.ID = strawberry.field(description="The `id` of the product.")
     price: Int64 | None = strawberry.field(default=None, description="In fen; the suggested price when left out.")
     pitch: str = strawberry.field(default="", description="Your own words.")
 
 
 @strawberry.input(description="What shall be different about a listing; what is left out stays.")
 class ListingChange:
-    product: strawberry.ID
+    product: strawberry.ID = strawberry.field(description="The `id` of the product.")
     price: Int64 | None = strawberry.field(default=None, description="In fen.")
     pitch: str | None = None
-    pinned: bool | None = None
+    pinned: bool | None = strawberry.field(
+        default=None, description="Whether it is shown before all that are not (置顶)."
+    )
 
 
 @strawberry.type(description="A product that a store no longer shows.")
 class ListingRemoved:
     is_type_of: ClassVar[Any] = classmethod(errors.done)
 
-    product: strawberry.ID = computed(lambda product_id: encode("product", product_id))
+    product: strawberry.ID = computed(
+        lambda product_id: encode("product", product_id), description="The `id` of the product."
+    )
 
 
 SelectProductResult = Annotated[

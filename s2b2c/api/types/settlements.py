@@ -18,6 +18,7 @@ from s2b2c.api.types.explanations import (
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of
 from s2b2c.api.types.money import Int64, Money
+from s2b2c.api.types.nodes import BrandNode, FinanceNode, PartnerNode
 from s2b2c.api.types.stores import Store
 from s2b2c.commissions import Explanation
 
@@ -87,7 +88,7 @@ class StatementLine:
 class FullStatementLine(StatementLine):
     scheme: CommissionScheme | None = strawberry.field(description="Of a commission, as all below.")
     base: CommissionBase | None
-    base_amount: Money | None
+    base_amount: Money | None = strawberry.field(description="What the rate is applied to.")
     rate_bps: Int64 | None = strawberry.field(description="In basis points: 1250 is 12.5 %.")
     uncapped_amount: Money | None = strawberry.field(description="What the rule gives, before any cap or block.")
 
@@ -109,14 +110,21 @@ def _net(row: Any) -> int:
     return int(row.gross - row.clawbacks)
 
 
-@strawberry.type(description="What one payee gets for one period (结算单).")
-class Statement:
+@strawberry.type
+class StatementHead:
+    """What everybody may know of a statement whom it concerns."""
+
     id: strawberry.ID = id_of("statement")
     run: SettlementRun
-    line_count: Int64 = computed(lambda row: row.lines)
+    line_count: Int64 = computed(lambda row: row.lines, description="How many lines make it up.")
     gross: Money = strawberry.field(description="The commissions, or the supply, that matured.")
     clawbacks: Money = strawberry.field(description="What refunds took back of it.")
     net: Money = computed(_net, description="The sum of its lines: gross less clawbacks.")
+
+
+@strawberry.type(description="What one payee gets for one period (结算单).")
+class Statement(StatementHead, PartnerNode, BrandNode):
+    id: strawberry.ID = id_of("statement")
 
     @strawberry.field(graphql_type=Connection[StatementLine], description="What makes it up, in order of recording.")
     @staticmethod
@@ -134,8 +142,9 @@ class Payee:
 
 
 @strawberry.type(description="What one payee gets for one period (结算单), with whom it is for.")
-class FullStatement(Statement):
-    payee: Payee = computed(lambda row: row)
+class FullStatement(StatementHead, FinanceNode):
+    id: strawberry.ID = id_of("statement")
+    payee: Payee = computed(lambda row: row, description="Who gets it.")
 
     @strawberry.field(
         graphql_type=Connection[FullStatementLine], description="What makes it up, in order of recording."
@@ -149,15 +158,16 @@ class FullStatement(Statement):
 
 @strawberry.type(description="What a run adds up to for one kind of payee.")
 class RunTotals:
-    statements: Int64
-    lines: Int64
-    gross: Money
-    clawbacks: Money
+    statements: Int64 = strawberry.field(description="How many there are.")
+    lines: Int64 = strawberry.field(description="How many are in them.")
+    gross: Money = strawberry.field(description="The commissions, or the supply, that matured.")
+    clawbacks: Money = strawberry.field(description="What refunds took back of it.")
     net: Money = computed(_net, description="Gross less clawbacks.")
 
 
 @strawberry.type(description="The closing of a period (结算), with all its statements.")
-class FullSettlementRun(SettlementRun):
+class FullSettlementRun(SettlementRun, FinanceNode):
+    id: strawberry.ID = id_of("settlement-run")
     distributors: RunTotals = strawberry.field(description="Lines are commissions and clawbacks.")
     brands: RunTotals = strawberry.field(description="Lines are order lines and returns.")
 

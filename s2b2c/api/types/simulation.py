@@ -11,8 +11,8 @@ from s2b2c.api.types.network import DistributorName, Tier
 
 @strawberry.type(description="Money as it came, and as the simulated plan would have made it.")
 class SimulatedMoney:
-    actual: Money
-    simulated: Money
+    actual: Money = strawberry.field(description="As it came.")
+    simulated: Money = strawberry.field(description="As the plan would have made it.")
     difference: Money = strawberry.field(description="simulated - actual")
 
 
@@ -20,13 +20,13 @@ class SimulatedMoney:
 class SimulatedTier:
     tier: Tier
     distributors: Int64 = strawberry.field(description="Those with a share, be it 0, in one of the orders.")
-    commission: SimulatedMoney
+    commission: SimulatedMoney = strawberry.field(description="What they earn together (佣金).")
 
 
 @strawberry.type(description="A distributor (分销商) whose commission would have been another.")
 class SimulatedDistributor(DistributorName):
     tier: Tier = strawberry.field(description="Where it stands now.")
-    commission: SimulatedMoney
+    commission: SimulatedMoney = strawberry.field(description="What it earns on these orders (佣金).")
 
 
 @strawberry.type(
@@ -37,7 +37,7 @@ class Simulation:
     is_type_of: ClassVar[Any] = classmethod(errors.done)
 
     orders: Int64
-    lines: Int64
+    lines: Int64 = strawberry.field(description="How many order lines.")
     paid: Money
     refunded: Money
     supply: Money = strawberry.field(description="What brands are owed for them (供货价).")

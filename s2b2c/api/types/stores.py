@@ -12,6 +12,7 @@ from s2b2c.api.types.catalogue import Product, Variant
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of, key_of
 from s2b2c.api.types.money import Int64, Money
+from s2b2c.api.types.nodes import ShopNode
 
 
 @strawberry.enum(description="What a store has come to.")
@@ -20,7 +21,7 @@ class StoreState(Enum):
     CLOSED = "closed"
 
 
-@strawberry.type(description="A store (小店).")
+@strawberry.type(description="A distributor's storefront (店铺), named.")
 class Store:
     id: strawberry.ID = id_of("store")
     slug: str
@@ -33,7 +34,7 @@ def listing_id(row: Any) -> str:
 
 
 @strawberry.type(description="A product in a store (选品), at that store's price and in its owner's words.")
-class Listing:
+class Listing(ShopNode):
     id: strawberry.ID = computed(listing_id)
     price: Money
     pitch: str
@@ -47,7 +48,9 @@ class Listing:
 
 
 @strawberry.type(description="An open store, as its customers see it.")
-class Storefront(Store):
+class Storefront(Store, ShopNode):
+    id: strawberry.ID = id_of("store")
+
     @strawberry.field(graphql_type=Connection[Listing], description="Pinned ones first, then in the owner's order.")
     @staticmethod
     async def listings(

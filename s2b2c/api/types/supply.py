@@ -11,6 +11,7 @@ from s2b2c.api.types.catalogue import Variant
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.network import Tier
+from s2b2c.api.types.nodes import BrandNode
 
 
 @strawberry.enum(description="What a product has come to. Only a listed one can be selected.")
@@ -24,12 +25,12 @@ class ProductState(Enum):
 @strawberry.type(description="What one unit costs a distributor of a tier (拿货价).")
 class TierCost:
     tier: Tier
-    cost: Money
+    cost: Money = strawberry.field(description="Of one unit.")
 
 
 @strawberry.type(description="A variant (SKU) as its brand sees it, at the prices of today.")
 class SupplyVariant(Variant):
-    stock: Int64
+    stock: Int64 = strawberry.field(description="Units that are left.")
     supply_price: Money = strawberry.field(description="What the platform owes the brand for one unit (供货价).")
     suggested_price: Money
     min_price: Money = strawberry.field(description="The least a store may ask (限价).")
@@ -40,7 +41,7 @@ class SupplyVariant(Variant):
 
 
 @strawberry.type(description="A product (SPU) as its brand sees it.")
-class SupplyProduct:
+class SupplyProduct(BrandNode):
     id: strawberry.ID = id_of("product")
     code: str
     title: str

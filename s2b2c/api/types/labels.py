@@ -1,0 +1,163 @@
+"""Words for a screen: what each value of each enum is called."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import strawberry
+
+from s2b2c.api.types.fields import computed
+from s2b2c.api.types.notices import Language
+
+LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "BreakKind": {
+        "MISSING_HERE": ("我方缺失", "Missing here"),
+        "MISSING_THERE": ("对方缺失", "Missing at Stripe"),
+        "AMOUNT_DIFFERS": ("金额不符", "Amounts differ"),
+    },
+    "CartProblem": {
+        "NOT_ON_OFFER": ("已下架", "No longer sold"),
+        "PRICE_CHANGED": ("价格有变", "Price changed"),
+        "OUT_OF_STOCK": ("库存不足", "Out of stock"),
+    },
+    "CatalogueSort": {
+        "NEWEST": ("最新上架", "Newest"),
+        "PRICE_UP": ("价格从低到高", "Price, low to high"),
+        "PRICE_DOWN": ("价格从高到低", "Price, high to low"),
+    },
+    "CommissionBase": {"PAID": ("实付金额", "Paid"), "MARGIN": ("毛利", "Margin")},
+    "CommissionOutcome": {
+        "EARNED": ("已计佣", "Earned"),
+        "ZERO": ("无佣金", "None"),
+        "CAPPED": ("按比例下调", "Scaled down"),
+        "BLOCKED": ("不计佣", "Blocked"),
+    },
+    "CommissionScheme": {
+        "LEVELS": ("比例", "Levels"),
+        "FIXED": ("固定额", "Fixed amount"),
+        "DIFFERENTIAL": ("级差", "Differential"),
+        "SPREAD": ("价差", "Spread"),
+    },
+    "DistributorState": {
+        "APPLIED": ("待审核", "Applied"),
+        "REJECTED": ("未通过", "Rejected"),
+        "ACTIVE": ("正常", "Active"),
+        "WATCH": ("观察中", "On watch"),
+        "SUSPENDED": ("已停用", "Suspended"),
+        "ELIMINATED": ("已淘汰", "Eliminated"),
+    },
+    "EarningState": {
+        "PENDING": ("待结算", "Pending"),
+        "AVAILABLE": ("可结算", "Available"),
+        "IN_STATEMENT": ("已入结算单", "In a statement"),
+        "PAID": ("已打款", "Paid out"),
+    },
+    "Language": {"ZH": ("中文", "Chinese"), "EN": ("英文", "English")},
+    "LedgerAccountKind": {
+        "CLEARING": ("支付清算", "Clearing"),
+        "ESCROW": ("待分账", "Escrow"),
+        "REVENUE": ("平台收入", "Platform revenue"),
+        "BRAND_PAYABLE": ("应付品牌方", "Brand payable"),
+        "COMMISSION_PAYABLE": ("应付佣金", "Commission payable"),
+    },
+    "MoveWarning": {
+        "PARENT_BELOW": ("新上级的层级更低", "The new parent's tier is lower"),
+        "ORDERS_PLACED": ("有待付款订单", "Orders wait for payment"),
+    },
+    "OrderState": {
+        "PLACED": ("待付款", "Awaiting payment"),
+        "PAID": ("待发货", "Paid"),
+        "SHIPPED": ("已发货", "Shipped"),
+        "RECEIVED": ("已收货", "Received"),
+        "COMPLETED": ("已完成", "Completed"),
+        "CANCELLED": ("已取消", "Cancelled"),
+    },
+    "PayeeKind": {"DISTRIBUTOR": ("分销商", "Distributor"), "BRAND": ("品牌方", "Brand")},
+    "PaymentMethod": {"INTENT": ("店内支付", "On our page"), "CHECKOUT": ("Stripe 收银台", "Stripe Checkout")},
+    "PaymentState": {
+        "OPENING": ("正在发起", "Opening"),
+        "OPEN": ("待付款", "Open"),
+        "SUCCEEDED": ("支付成功", "Succeeded"),
+        "CANCELLED": ("已取消", "Cancelled"),
+    },
+    "PlanState": {"DRAFT": ("草稿", "Draft"), "ACTIVE": ("已生效", "Active")},
+    "ProductState": {
+        "DRAFT": ("草稿", "Draft"),
+        "IN_REVIEW": ("审核中", "In review"),
+        "LISTED": ("已上架", "Listed"),
+        "DELISTED": ("已下架", "Delisted"),
+    },
+    "RefundRequestState": {
+        "SENDING": ("退款提交中", "Sending"),
+        "SENT": ("退款中", "Sent"),
+        "SUCCEEDED": ("退款成功", "Succeeded"),
+        "FAILED": ("退款失败", "Failed"),
+    },
+    "RefundState": {"WAITING": ("待付款到账", "Waiting for the payment"), "APPLIED": ("已退款", "Applied")},
+    "RuleChangeKind": {"ADDED": ("新增", "Added"), "REMOVED": ("删除", "Removed"), "CHANGED": ("修改", "Changed")},
+    "RuleScope": {
+        "VARIANT": ("规格", "Variant"),
+        "PRODUCT": ("商品", "Product"),
+        "CATEGORY": ("类目", "Category"),
+        "BRAND": ("品牌", "Brand"),
+        "EVERYTHING": ("全部商品", "Everything"),
+    },
+    "RunState": {"DRAFT": ("草稿", "Draft")},
+    "Span": {"DAY": ("日", "Day"), "WEEK": ("周", "Week"), "MONTH": ("月", "Month")},
+    "StatementLineKind": {
+        "COMMISSION": ("佣金", "Commission"),
+        "CLAWBACK": ("佣金回收", "Clawback"),
+        "SUPPLY": ("供货款", "Supply"),
+        "RETURN": ("供货款退回", "Return"),
+    },
+    "StoreSort": {
+        "OUTPUT": ("产值", "Output"),
+        "ORDERS": ("订单数", "Orders"),
+        "UNITS": ("件数", "Units"),
+        "TREND": ("产值增长", "Trend"),
+    },
+    "StoreState": {"OPEN": ("营业中", "Open"), "CLOSED": ("已关闭", "Closed")},
+    "SupplyOrderState": {"TO_SHIP": ("待发货", "To ship"), "SHIPPED": ("已发货", "Shipped"), "ALL": ("全部", "All")},
+    "TouchSide": {"REFUSED": ("未锁定", "Not won"), "HELD": ("已保住", "Held")},
+    "TransferCode": {
+        "PAYMENT": ("订单付款", "Payment"),
+        "SUPPLY": ("供货款", "Supply"),
+        "COMMISSION": ("佣金", "Commission"),
+        "REVENUE": ("平台收入", "Platform revenue"),
+        "SUBSIDY": ("平台补贴", "Platform subsidy"),
+        "REFUND": ("退款", "Refund"),
+        "SUPPLY_RETURN": ("供货款退回", "Supply returned"),
+        "CLAWBACK": ("佣金回收", "Clawback"),
+        "REVENUE_RETURN": ("平台收入退回", "Revenue returned"),
+    },
+    "TransferState": {
+        "INACTIVE": ("未开通", "Inactive"),
+        "PENDING": ("审核中", "Pending"),
+        "ACTIVE": ("已开通", "Active"),
+    },
+    "ZeroReason": {
+        "NO_RATE": ("规则未给该位置或层级", "No rate"),
+        "TOO_SMALL": ("不足一分", "Below one fen"),
+        "NOT_ABOVE": ("不高于下级", "Not above those below"),
+        "SAME_TIER_GIVEN": ("平级奖已发", "Same-tier bonus given"),
+        "UNKNOWN_COST": ("该层级没有拿货价", "No cost for the tier"),
+        "BELOW_COST": ("售价不高于拿货价", "Sold at or below cost"),
+    },
+}
+"""(Chinese, English), by enum and value. They belong to the schema: a front end reads them once."""
+
+
+def _label(root: strawberry.Parent[Any], language: Language = Language.ZH) -> str:
+    _, (chinese, english) = root
+    return str(chinese if language is Language.ZH else english)
+
+
+@strawberry.type(description="A value of an enum, and what a screen calls it.")
+class EnumValue:
+    name: str = computed(lambda value: value[0], description="As it stands in the schema.")
+    label: str = strawberry.field(resolver=_label, description="A word or two.")
+
+
+@strawberry.type(description="An enum of this schema.")
+class EnumLabels:
+    name: str = computed(lambda enum: enum[0], description="As it stands in the schema.")
+    values: list[EnumValue] = computed(lambda enum: list(enum[1].items()), description="In the order of the schema.")

@@ -1,0 +1,337 @@
+"""Who sees what: every field of the schema beside the roles whose doors lead to it.
+
+A new field stands in no row, and fails the test until somebody has decided where it belongs. The pages of a list are for
+whom its rows are, unless they have rows of their own here.
+"""
+
+from typing import NamedTuple
+
+EVERYBODY = "nobody customer distributor brand finance operator"
+
+MATRIX: dict[str, dict[str, str]] = {
+    EVERYBODY: {
+        "Query": "shop",
+        "ShopQuery": "store cart node enums",
+        "Storefront": "id slug title region listings product",
+        "Listing": "id price pitch position product variants",
+        "Money": "amount currency",
+        "Product": "id title category tonalities audiences imageUrl brand",
+        "Brand": "id name",
+        "Variant": "id sku options inStock",
+        "Option": "name value",
+        "PageInfo": "hasNextPage hasPreviousPage startCursor endCursor",
+        "Cart": "lines goods freight total canBeOrdered",
+        "CartLine": "lineNo variant productTitle imageUrl sku options quantity unitPrice amount inStock problem",
+        "ShopNode": "id",
+        "EnumLabels": "name values",
+        "EnumValue": "name label",
+        "Mutation": "enterAsGuest",
+        "GuestResult": "token",
+    },
+    "customer distributor brand finance operator": {
+        "Store": "id slug title region",
+        "PaymentsOff": "code message",
+    },
+    "customer distributor brand operator": {
+        "Parcel": "carrier trackingNo shippedAt contents",
+        "ParcelContent": "lineNo quantity",
+        "BadArgument": "code message",
+        "NotFound": "code message",
+        "WrongState": "code message",
+    },
+    "distributor brand finance operator": {
+        "Tier": "id code rank name isLeader",
+    },
+    "distributor brand finance": {
+        "SettlementRun": "id cutoff state createdAt",
+    },
+    "distributor finance operator": {
+        "DistributorName": "id code name",
+    },
+    "customer distributor": {
+        "OrderLine": (
+            "lineNo productTitle imageUrl sku options quantity unitPrice discount paid refunded refundedUnits "
+            "shippedUnits"
+        ),
+    },
+    "customer brand": {
+        "OrderAddress": "recipient phone region street",
+    },
+    "customer operator": {
+        "NotOnOffer": "code message lines",
+        "LineProblem": "lineNo inStock unitPrice",
+        "OutOfStock": "code message lines",
+        "PriceChanged": "code message lines",
+        "RefundAsked": "id amount state",
+    },
+    "distributor brand": {
+        "Notice": "id kind text createdAt readAt",
+        "Statement": "id run lineCount gross clawbacks net lines",
+        "StatementLine": (
+            "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity "
+            "paid position amount outcome"
+        ),
+        "PayoutAccount": "transfers payoutsEnabled detailsSubmitted changedAt",
+        "Mutation": "markNoticesRead onboardPayouts",
+        "NoticesRead": "notices",
+        "PayoutsOnboarding": "url",
+    },
+    "distributor operator": {
+        "Distributor": "id code name state tier region joinedOn parent members stores",
+        "AlreadyTaken": "code message",
+        "NotSelectable": "code message",
+        "PriceOutOfBand": "code message lowestPrice highestPrice",
+    },
+    "finance operator": {
+        "Payment": "id method amount state intentId createdAt succeededAt returnedAt",
+    },
+    "customer": {
+        "ShopQuery": "me",
+        "Customer": "node addresses orders order boundTo",
+        "CustomerNode": "id",
+        "Address": "id recipient phone region street isDefault",
+        "Order": (
+            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt "
+            "goods discount paid freight total refunded lines payBefore address lastRefund"
+        ),
+        "LastRefund": "amount state reason requestedAt",
+        "BoundTo": "since until store",
+        "Mutation": "saveAddress removeAddress visit placeOrder payOrder cancelOrder confirmReceipt requestRefund",
+        "AddressRemoved": "id",
+        "Visited": "store",
+        "PaymentOpened": "clientSecret url",
+    },
+    "distributor": {
+        "Query": "partner",
+        "PartnerQuery": (
+            "notices unreadNotices statements statement payoutAccount node me catalogue product store stores "
+            "earnings commission team orders customers refusedTouches"
+        ),
+        "PartnerNode": "id",
+        "CatalogueProduct": (
+            "id title category tonalities audiences imageUrl brand lowestPrice highestPrice suggestedPrice "
+            "inMyStores variants"
+        ),
+        "OfferedVariant": "id sku options inStock cost lowestPrice highestPrice suggestedPrice price earning",
+        "LineEarning": (
+            "id orderNo lineNo paidAt maturesAt storeSlug storeTitle productTitle sku quantity paid position "
+            "amount clawedBack net outcome state explanation"
+        ),
+        "CommissionExplanation": (
+            "planCode planVersion scheme base baseAmount rateBps tierBps belowBps isSameTier cost quantity "
+            "paid position skipped tier beneficiaryState uncappedAmount amount outcome zeroReason clawedBack "
+            "net sentence"
+        ),
+        "OwnStore": "id slug title region state listings",
+        "OwnListing": "id price pitch position pinned listedAt isShown product variants",
+        "SoldOrder": (
+            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt "
+            "goods discount paid freight total refunded lines phone commission"
+        ),
+        "Earnings": "pending available inStatement paid byDay byOrder",
+        "DayEarnings": "day amount orders",
+        "TeamBranch": "distributor tier state members output orders",
+        "BoundCustomer": "id since until protectedUntil phone",
+        "RefusedTouch": "id customer at protectedUntil shareCode sharedAt store productTitle",
+        "Mutation": (
+            "share selectProduct selectProducts updateListing updateListings removeListing removeListings "
+            "reorderListings"
+        ),
+        "ShareLink": "code",
+        "ProductsSelected": "results",
+        "ListingsUpdated": "results",
+        "ListingRemoved": "product",
+        "ListingsRemoved": "results",
+    },
+    "brand": {
+        "Query": "brand",
+        "BrandQuery": (
+            "notices unreadNotices statements statement payoutAccount name node products stores output "
+            "storesWithoutSales payable supplyOrders"
+        ),
+        "BrandNode": "id",
+        "SupplyOrder": "parcels id orderNo orderState store paidAt shippedAt isToShip region label lines",
+        "SupplyOrderLine": "lineNo productTitle sku options quantity refundedUnits shippedUnits unitsToShip",
+        "SupplyProduct": "id code title category tonalities audiences imageUrl state listedIn variants",
+        "SupplyVariant": "id sku options inStock stock supplyPrice suggestedPrice minPrice maxPrice tierCosts",
+        "TierCost": "tier cost",
+        "StoreOutput": "store output orders units shareBps outputBefore growthBps",
+        "PeriodOutput": "start from to output orders units",
+        "StoreWithoutSales": "store listings listedSince",
+        "Payable": "balance inStatements notInStatement pending",
+        "Mutation": "shipParcels",
+        "ParcelsShipped": "shipped",
+    },
+    "finance": {
+        "Query": "finance",
+        "FinanceQuery": "node runs run statement order trialBalance ledgerAccount payments stripeBreaks",
+        "FinanceNode": "id",
+        "FullLedgerAccount": "id kind rail owner debits credits balance transfers",
+        "Transfer": "id code amount postedAt debitAccount creditAccount orderNo",
+        "LedgerAccount": "id kind rail owner",
+        "FullSettlementRun": "id cutoff state createdAt distributors brands statements",
+        "RunTotals": "statements lines gross clawbacks net",
+        "FullStatement": "id run lineCount gross clawbacks net payee lines",
+        "Payee": "kind code name",
+        "FullStatementLine": (
+            "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity "
+            "paid position amount outcome scheme base baseAmount rateBps uncappedAmount explanation"
+        ),
+        "FullCommissionExplanation": (
+            "planCode planVersion scheme base baseAmount rateBps tierBps belowBps isSameTier cost quantity "
+            "paid position skipped tier beneficiaryState uncappedAmount amount outcome zeroReason clawedBack "
+            "net sentence supply margin marginFloorBps available"
+        ),
+        "ExplainedOrder": (
+            "orderNo state placedAt paidAt completedAt maturesAt store seller planCode planVersion paid "
+            "refunded supply commission platform lines"
+        ),
+        "ExplainedLine": (
+            "lineNo brand productTitle sku quantity unitPrice discount paid refunded supplyPrice supply "
+            "commission platform commissions refunds"
+        ),
+        "ExplainedCommission": "id distributor explanation clawbacks",
+        "CommissionClawback": "reference isReversal refundedAt amount",
+        "LineRefund": "reference isReversal state refundedAt quantity amount supply",
+        "TrialBalance": "debits credits accounts",
+        "StripeReport": "movements counts breaks",
+        "BreakCount": "kind count",
+        "StripeBreak": "kind category reference ours theirs at ageDays",
+    },
+    "operator": {
+        "DistributorConnection": "edges pageInfo",
+        "DistributorEdge": "cursor node",
+        "Query": "operator",
+        "OperatorQuery": (
+            "heldJobs node tiers distributors distributor movePreview brands stores plans plan planCheck "
+            "simulatePlan order"
+        ),
+        "HeldJob": "id name payload error attempts heldSince",
+        "OperatorNode": "id",
+        "BrandInUse": "id name products stores",
+        "DistributorDetail": "id code name state tier region joinedOn parent members stores upline uplineAt history",
+        "UplineMember": "id code name position tier state",
+        "DistributorSpan": "from to parent tier state reason by",
+        "ChangedBy": "id role",
+        "PlanDetail": (
+            "id code version state marginFloorBps paidPositions activation from to rules document rationale"
+        ),
+        "PlanActivation": "at maxPaidPositions overrideReason by",
+        "Rule": (
+            "id scope brand category product sku scheme base levelBps levelAmounts tierBps sameTierBps depth compress"
+        ),
+        "TierRate": "tier bps",
+        "StoreInUse": "id slug title region state owner listings",
+        "TierInUse": "id code rank name isLeader distributors",
+        "MovePreview": "members activeMembers stores ordersPlaced oldUpline newUpline changesBranch warnings refusal",
+        "Error": "code message",
+        "InvalidPlan": "code message problems",
+        "PlanProblem": "path message",
+        "MakesCycle": "code message",
+        "PaysTooFar": "code message paidPositions maxPaidPositions",
+        "Plan": "id code version state marginFloorBps paidPositions activation from to rules",
+        "PlanCheck": "problems paidPositions maxPaidPositions rationale changes",
+        "PlanChanges": "against header rules",
+        "FieldChange": "field before after",
+        "RuleChange": "kind scope fields",
+        "Simulation": (
+            "orders lines paid refunded supply commission platform tiers gaining losing unchanged winners losers"
+        ),
+        "SimulatedMoney": "actual simulated difference",
+        "SimulatedTier": "tier distributors commission",
+        "SimulatedDistributor": "id code name tier commission",
+        "OrderLife": (
+            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt "
+            "goods discount paid freight total refunded dueAt maturesAt seller customer phone region lines "
+            "payments refunds"
+        ),
+        "FullOrderLine": (
+            "lineNo productTitle imageUrl sku options quantity unitPrice discount paid refunded refundedUnits "
+            "shippedUnits brandName supplyPrice supply unitsToShip"
+        ),
+        "RefundRequest": "id amount state reason reference requestedAt requestedBy",
+        "Mutation": (
+            "applyDistributor approveDistributor rejectDistributor suspendDistributor reinstateDistributor "
+            "moveDistributor savePlan activatePlan refundOrder retryJob"
+        ),
+        "JobRetried": "id",
+    },
+}
+"""By roles: type -> its fields."""
+
+
+class Secret(NamedTuple):
+    """Who may see it at most, and which fields tell it."""
+
+    roles: str
+    fields: str
+
+
+SECRETS: dict[str, Secret] = {
+    "supply price, and what follows from it: of a brand its own": Secret(
+        "brand finance operator",
+        "SupplyVariant.supplyPrice BrandQuery.payable Payable.balance Payable.inStatements Payable.notInStatement "
+        "Payable.pending FullOrderLine.supplyPrice FullOrderLine.supply ExplainedLine.supplyPrice ExplainedLine.supply "
+        "ExplainedLine.platform ExplainedOrder.supply ExplainedOrder.platform LineRefund.supply Simulation.supply "
+        "Simulation.platform FullCommissionExplanation.supply FullCommissionExplanation.margin "
+        "FullCommissionExplanation.marginFloorBps FullCommissionExplanation.available Plan.marginFloorBps "
+        "PlanDetail.marginFloorBps FullStatementLine.base FullStatementLine.baseAmount FullStatementLine.uncappedAmount "
+        "FullCommissionExplanation.base FullCommissionExplanation.baseAmount FullCommissionExplanation.uncappedAmount",
+    ),
+    "what a commission is worked out from: of a distributor its own, null where it would tell a margin": Secret(
+        "distributor finance operator",
+        "CommissionExplanation.base CommissionExplanation.baseAmount CommissionExplanation.uncappedAmount Rule.base",
+    ),
+    "tier cost: of a distributor what its own tier pays, of a brand what it set itself": Secret(
+        "distributor brand finance operator",
+        "OfferedVariant.cost CommissionExplanation.cost FullCommissionExplanation.cost TierCost.cost "
+        "SupplyVariant.tierCosts",
+    ),
+    "commissions: of a distributor its own": Secret(
+        "distributor finance operator",
+        "OfferedVariant.earning PartnerQuery.earnings PartnerQuery.commission SoldOrder.commission "
+        "Earnings.pending Earnings.available Earnings.inStatement Earnings.paid DayEarnings.amount LineEarning.amount "
+        "CommissionExplanation.amount ExplainedOrder.commission ExplainedLine.commission ExplainedLine.commissions "
+        "Simulation.commission SimulatedTier.commission SimulatedDistributor.commission",
+    ),
+    "what a branch sold: one total for each direct downline": Secret(
+        "distributor finance operator", "PartnerQuery.team TeamBranch.output TeamBranch.orders TeamBranch.members"
+    ),
+    "what stores sold of a brand: its own products": Secret(
+        "brand finance operator",
+        "BrandQuery.output BrandQuery.stores StoreOutput.output StoreOutput.outputBefore StoreOutput.orders "
+        "StoreOutput.units StoreOutput.shareBps StoreOutput.growthBps PeriodOutput.output PeriodOutput.orders "
+        "PeriodOutput.units StoreWithoutSales.listings",
+    ),
+    "who a customer is: its own": Secret(
+        "customer",
+        "Address.recipient Address.phone Address.street Customer.addresses Order.address Mutation.saveAddress "
+        "Mutation.removeAddress",
+    ),
+    "who a customer is, masked on the label of a parcel": Secret(
+        "customer brand",
+        "OrderAddress.recipient OrderAddress.phone OrderAddress.region OrderAddress.street SupplyOrder.label",
+    ),
+    "a customer's phone, masked": Secret("distributor operator", "SoldOrder.phone BoundCustomer.phone OrderLife.phone"),
+    "statements: of a payee its own": Secret(
+        "distributor brand finance operator",
+        "PartnerQuery.statement PartnerQuery.statements BrandQuery.statement BrandQuery.statements Statement.net "
+        "Statement.gross FinanceQuery.statement FullSettlementRun.statements FullStatement.net RunTotals.statements",
+    ),
+    "what whoever holds it is let in by": Secret(EVERYBODY, "GuestResult.token"),
+    "what an order is paid by": Secret("customer", "PaymentOpened.clientSecret PaymentOpened.url"),
+    "where somebody tells who they are, to be paid": Secret("distributor brand", "PayoutsOnboarding.url"),
+}
+"""What section 10 of the domain keeps from somebody, by what it is."""
+
+WATCHED = (
+    "supply margin platform payable cost costs base uncapped earning earnings commission commissions output phone "
+    "recipient street address addresses label statement statements token secret password openid unionid identity bank "
+    "card"
+)
+"""A field with one of these words in its name tells a secret, or is harmless by what is said below."""
+
+HARMLESS = {
+    "EnumValue.label": "a word for a screen",
+    "BrandQuery.supplyOrders": "what it ships; no price is in it",
+}

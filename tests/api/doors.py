@@ -1,0 +1,45 @@
+"""Who stands at the doors of the sample network, and one thing there of every kind that has an id."""
+
+from s2b2c import orders
+from s2b2c.api.types.ids import decode, encode
+from tests.api.client import Api
+from tests.api.conftest import NOW
+from tests.api.shopping import HOME, Json, done
+from tests.api.test_jobs import some_held
+
+WHO: dict[str, dict[str, str]] = {
+    "customer": {"role": "customer", "customer": "kh-32001"},
+    "distributor": {"role": "distributor", "distributor": "ZJ-HZ"},
+    "brand": {"role": "brand", "brand": "绒溪小厨"},
+    "finance": {"role": "finance"},
+    "operator": {"role": "operator"},
+}
+OTHERS: dict[str, dict[str, str]] = {
+    "customer": {"role": "customer", "customer": "kh-32002"},
+    "distributor": {"role": "distributor", "distributor": "ZJ"},
+    "brand": {"role": "brand", "brand": "澄露原述"},
+}
+"""Strangers to them, in the same roles; the distributor stands right above the other."""
+
+
+async def lived_in(api: Api) -> None:
+    """What the sample lacks: an address, an order with something to ship for the brand, and a job that is held."""
+    token = await api.token(**WHO["customer"])
+    address = (await done(api, "shop/SaveAddress", token, input=HOME))["id"]
+    lines = [await _line(api, WHO["brand"]["brand"]), await _line(api, OTHERS["brand"]["brand"])]
+    wanted = {"store": encode("store", 1), "lines": lines, "address": address, "token": "one"}
+    placed = (await done(api, "shop/PlaceOrder", token, input=wanted))["id"]
+    branch_id, order_id = decode("order", placed, length=2)
+    async with api.db.write() as session:
+        assert await orders.pay(session, [(branch_id, order_id, NOW)], rail="import")
+    await some_held(api.db, 1)
+
+
+async def _line(api: Api, brand: str) -> Json:
+    """One of the first thing of a brand's that the store sells."""
+    answer = await api.run("shop/Storefront", slug="hangzhou", first=100)
+    for edge in answer["data"]["shop"]["store"]["listings"]["edges"]:
+        for variant in edge["node"]["variants"]:
+            if edge["node"]["product"]["brand"]["name"] == brand and variant["inStock"]:
+                return {"variant": variant["id"], "quantity": 1}
+    raise AssertionError(f"nothing of {brand}")

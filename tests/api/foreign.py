@@ -1,0 +1,342 @@
+"""Ids of other people's things at every door: an answer must not tell one from the id of nothing.
+
+What is whose is written down here once more, as SQL, independent of the scopes of the program.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from sqlalchemy import select, text
+
+from s2b2c import models
+from s2b2c.api.types.ids import encode, parts
+from s2b2c.config import resource
+from tests import factories
+from tests.api.client import Api
+from tests.api.doors import WHO, lived_in
+
+ROLES = {"shop": "customer", "partner": "distributor", "brand": "brand", "finance": "finance", "operator": "operator"}
+"""Who enters each door."""
+TOLD = {"BAD_ARGUMENT", "BAD_REQUEST", "UNAUTHENTICATED", "FORBIDDEN"}
+DAYS = {"from": "2026-10-01", "to": "2026-11-01"}
+
+
+class Kind(NamedTuple):
+    """The keys of a kind of id, and which are somebody else's at each door; where a door is not named, all are."""
+
+    keys: str
+    foreign: Mapping[str, str]
+
+
+KINDS = {
+    "order": Kind(
+        "SELECT branch_id, id FROM orders",
+        {"shop": "customer_id <> :me", "partner": "seller_id <> :me", "operator": "false"},
+    ),
+    "supply-order": Kind("SELECT branch_id, id FROM supply_orders", {"brand": "brand_id <> :me"}),
+    "address": Kind("SELECT id FROM addresses", {"shop": "customer_id <> :me"}),
+    "commission": Kind(
+        "SELECT branch_id, line_id, position FROM commissions", {"partner": "distributor_id IS DISTINCT FROM :me"}
+    ),
+    "statement": Kind(
+        "SELECT id FROM statements",
+        {
+            "partner": "distributor_id IS DISTINCT FROM :me",
+            "brand": "brand_id IS DISTINCT FROM :me",
+            "finance": "false",
+        },
+    ),
+    "notice": Kind(
+        "SELECT id FROM notices",
+        {"partner": "distributor_id IS DISTINCT FROM :me", "brand": "brand_id IS DISTINCT FROM :me"},
+    ),
+    "store": Kind(
+        "SELECT id FROM stores",
+        {
+            "shop": "state = 'closed'",
+            "partner": "distributor_id <> :me",
+            # Whoever stands in a branch may share the stores of it.
+            "partner/Share": "distributor_id IN (SELECT d.id FROM distributors d, distributors me WHERE me.id = :me "
+            "AND d.branch_id <> me.branch_id)",
+            "operator": "false",
+        },
+    ),
+    "product": Kind(
+        "SELECT id FROM products",
+        {"shop": "state = 'draft'", "partner": "state = 'draft'", "brand": "brand_id <> :me"},
+    ),
+    "variant": Kind(
+        "SELECT id FROM variants", {"shop": "product_id IN (SELECT id FROM products WHERE state = 'draft')"}
+    ),
+    "listing": Kind(
+        "SELECT store_id, product_id FROM listings",
+        {"shop": "store_id IN (SELECT id FROM stores WHERE state = 'closed')"},
+    ),
+    "settlement-run": Kind("SELECT id FROM settlement_runs", {"finance": "false"}),
+    "ledger-account": Kind("SELECT id FROM ledger_accounts", {"finance": "false"}),
+    "plan": Kind("SELECT id FROM plans", {"operator": "false"}),
+    "job": Kind("SELECT id FROM pgqueuer", {"operator": "false"}),
+    "distributor": Kind("SELECT id FROM distributors", {"operator": "false"}),
+    "tier": Kind("SELECT id FROM tiers", {"operator": "false", "brand": "false"}),
+    "brand": Kind("SELECT id FROM brands", {"operator": "false", "partner": "false"}),
+    "customer": Kind("SELECT id FROM customers", {}),
+    "account": Kind("SELECT id FROM accounts", {}),
+    "transfer": Kind("SELECT id FROM transfers", {}),
+    "rule": Kind("SELECT id FROM rules", {}),
+}
+Key = tuple[int, ...]
+Variables = dict[str, Any]
+
+
+async def world(api: Api) -> dict[str, Variables]:
+    """The sample with what it lacks, closed and unlisted things too; operations that take ids, with ids that lead on."""
+    await lived_in(api)
+    async with api.db.write() as session:
+        owner = await factories.a_distributor(session)
+        closed = await factories.a_store(session, owner)
+        closed.state = "closed"
+        listed = await factories.a_variant(session)
+        await factories.a_listing(session, closed, listed.product_id)
+        draft = await factories.a_variant(session)
+        (await session.get_one(models.Product, draft.product_id)).state = "draft"
+        await factories.an_address(session, await factories.a_customer(session))
+        mine = {role: await viewer_key(session, role) for role in ("customer", "distributor", "brand")}
+        found: dict[str, str] = {}
+        for name, (kind, query) in _OWN.items():
+            row = (await session.execute(text(query), mine)).first()
+            assert row is not None, name
+            found[name] = encode(kind, *row)
+    return _operations(found)
+
+
+async def viewer_key(session: Any, role: str) -> int | None:
+    who = WHO[role]
+    if role == "customer":
+        query = select(models.Customer.id).where(models.Customer.ref == who["customer"])
+    elif role == "distributor":
+        query = select(models.Distributor.id).where(models.Distributor.code == who["distributor"])
+    elif role == "brand":
+        query = select(models.Brand.id).where(models.Brand.name == who["brand"])
+    else:
+        return None
+    return int(await session.scalar(query))
+
+
+_SHELF = (
+    "FROM listings l JOIN stores s ON s.id = l.store_id JOIN products p ON p.id = l.product_id "
+    "JOIN variants v ON v.product_id = p.id "
+    "WHERE s.distributor_id = :distributor AND p.state = 'listed' AND v.stock > 0"
+)
+_OWN = {
+    "order": ("order", "SELECT branch_id, id FROM orders WHERE customer_id = :customer ORDER BY id DESC LIMIT 1"),
+    "address": ("address", "SELECT id FROM addresses WHERE customer_id = :customer"),
+    "store": ("store", "SELECT min(id) FROM stores WHERE distributor_id = :distributor AND state = 'open'"),
+    "product": ("product", f"SELECT min(p.id) {_SHELF}"),
+    "other": ("product", f"SELECT max(p.id) {_SHELF}"),
+    "variant": ("variant", f"SELECT min(v.id) {_SHELF}"),
+    "commission": (
+        "commission",
+        "SELECT branch_id, line_id, position FROM commissions WHERE distributor_id = :distributor LIMIT 1",
+    ),
+    "statement": ("statement", "SELECT min(id) FROM statements WHERE distributor_id = :distributor"),
+    "notice": ("notice", "SELECT min(id) FROM notices WHERE distributor_id = :distributor"),
+    "supply": ("statement", "SELECT min(id) FROM statements WHERE brand_id = :brand"),
+    "news": ("notice", "SELECT min(id) FROM notices WHERE brand_id = :brand"),
+    "parcel": ("supply-order", "SELECT branch_id, id FROM supply_orders WHERE brand_id = :brand"),
+    "run": ("settlement-run", "SELECT min(id) FROM settlement_runs"),
+    "account": ("ledger-account", "SELECT min(id) FROM ledger_accounts"),
+    "distributor": ("distributor", "SELECT max(id) FROM distributors WHERE parent_id IS NOT NULL"),
+    "parent": ("distributor", "SELECT min(id) FROM distributors"),
+    "tier": ("tier", "SELECT min(id) FROM tiers"),
+    "plan": ("plan", "SELECT min(id) FROM plans"),
+    "job": ("job", "SELECT min(id) FROM pgqueuer"),
+    "brand": ("brand", "SELECT min(id) FROM brands"),
+}
+"""Things of the viewers, and of nobody: the kind of their ids, and a key."""
+
+
+def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
+    """Every operation that takes an id, with variables that come to something."""
+    store, product, other, order = (own[name] for name in ("store", "product", "other", "order"))
+    cart = [{"variant": own["variant"], "quantity": 1}]
+    home = {"recipient": "李四", "phone": "13911112222", "region": "北京市", "street": "长安街2号"}
+    placed = {"store": store, "lines": cart, "address": own["address"], "token": "two"}
+    parcel = {"supplyOrder": own["parcel"], "carrier": "顺丰", "trackingNo": "SF1"}
+    applied = {"code": "NEW-1", "name": "新人", "tier": own["tier"], "parent": own["parent"], "region": "浙江"}
+    why = {"reason": "测试"}
+    return {
+        "shop/Node": {"id": store},
+        "shop/OwnNode": {"id": order},
+        "shop/Order": {"id": order},
+        "shop/Product": {"slug": "hangzhou", "id": product},
+        "shop/Cart": {"store": store, "lines": cart},
+        "shop/Visit": {"slug": "hangzhou", "product": product},
+        "shop/SaveAddress": {"input": {**home, "id": own["address"]}},
+        "shop/PlaceOrder": {"input": placed},
+        "shop/PayOrder": {"order": order},
+        "shop/CancelOrder": {"order": order},
+        "shop/ConfirmReceipt": {"order": order},
+        "shop/RequestRefund": {"order": order, "lines": [{"lineNo": 1}], **why},
+        "shop/RemoveAddress": {"id": own["address"]},
+        "partner/Node": {"id": own["commission"]},
+        "partner/Catalogue": {"brand": own["brand"]},
+        "partner/Product": {"id": product},
+        "partner/Commission": {"id": own["commission"]},
+        "partner/Statement": {"id": own["statement"]},
+        "partner/MarkNoticesRead": {"ids": [own["notice"]]},
+        "partner/Share": {"store": store, "product": product},
+        "partner/SelectProduct": {"store": store, "product": {"product": product}},
+        "partner/SelectProducts": {"store": store, "products": [{"product": product}]},
+        "partner/UpdateListing": {"store": store, "listing": {"product": product, "pitch": "好"}},
+        "partner/UpdateListings": {"store": store, "listings": [{"product": product, "pitch": "很好"}]},
+        "partner/ReorderListings": {"store": store, "products": [product], "behind": other},
+        "partner/RemoveListing": {"store": store, "product": product},
+        "partner/RemoveListings": {"store": store, "products": [other]},
+        "brand/Node": {"id": own["parcel"]},
+        "brand/StoreOutput": {**DAYS, "tier": own["tier"]},
+        "brand/Statement": {"id": own["supply"]},
+        "brand/MarkNoticesRead": {"ids": [own["news"]]},
+        "brand/ShipParcels": {"parcels": [parcel]},
+        "finance/Node": {"id": own["run"]},
+        "finance/Run": {"id": own["run"], "payee": "BRAND"},
+        "finance/Statement": {"id": own["statement"]},
+        "finance/LedgerAccount": {"id": own["account"]},
+        "operator/Node": {"id": own["plan"]},
+        "operator/Distributors": {"tier": own["tier"]},
+        "operator/Distributor": {"id": own["distributor"], "at": "2026-09-01T00:00:00Z"},
+        "operator/MovePreview": {"distributor": own["distributor"], "parent": own["parent"]},
+        "operator/Plan": {"id": own["plan"]},
+        "operator/PlanRationale": {"id": own["plan"]},
+        "operator/PlanText": {"id": own["plan"]},
+        "operator/ApplyDistributor": {"input": applied},
+        "operator/ApproveDistributor": {"id": own["distributor"]},
+        "operator/RejectDistributor": {"id": own["distributor"], **why},
+        "operator/SuspendDistributor": {"id": own["distributor"], **why},
+        "operator/ReinstateDistributor": {"id": own["distributor"], **why},
+        "operator/MoveDistributor": {"id": own["distributor"], "parent": own["parent"], **why},
+        "operator/ActivatePlan": {"id": own["plan"]},
+        "operator/RefundOrder": {"order": order, "lines": [{"lineNo": 1}], **why},
+        "operator/RetryJob": {"id": own["job"]},
+    }
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Where ids stand in variables: (path, kind)."""
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(inner, (*path, name))
+    elif isinstance(value, str):
+        with suppress(ValueError):
+            yield path, parts(value)[0]
+
+
+def put(value: Any, path: tuple[Any, ...], new: str) -> Any:
+    """The variables with another text at this place."""
+    if not path:
+        return new
+    first, *rest = path
+    if isinstance(value, dict):
+        return {name: put(inner, tuple(rest), new) if name == first else inner for name, inner in value.items()}
+    return [put(inner, tuple(rest), new) if number == first else inner for number, inner in enumerate(value)]
+
+
+def document(operation: str) -> str:
+    return (resource("graphql") / "operations" / f"{operation}.graphql").read_text(encoding="utf-8")
+
+
+async def leaks_nothing(api: Api, *, seed: int, draws: int) -> int:
+    """How many of the draws got past the door with an id of the kind that was asked for. Nothing changes meanwhile."""
+    asker = Asker(api, await world(api), seed)
+    await asker.ready()
+    before = await fingerprint(api)
+    deep = [await asker.once() for _ in range(draws)]
+    assert await fingerprint(api) == before
+    return sum(deep)
+
+
+class Asker:
+    """Asks with ids that are not for who asks, drawn by a seed."""
+
+    def __init__(self, api: Api, operations: Mapping[str, Variables], seed: int) -> None:
+        self.api = api
+        self.operations = operations
+        self.documents = {operation: document(operation) for operation in operations}
+        self.drawn = random.Random(seed)
+        self.tokens: dict[str, str | None] = {"nobody": None}
+        self.viewers: dict[str, int | None] = {}
+        self.keys: dict[tuple[str, str, str], list[Key]] = {}
+
+    async def ready(self) -> None:
+        for role, who in WHO.items():
+            self.tokens[role] = await self.api.token(**who)
+            async with self.api.db.read() as session:
+                self.viewers[role] = await viewer_key(session, role)
+
+    async def foreign(self, operation: str, kind: str) -> list[Key]:
+        """The keys of a kind that are not for who enters the door of an operation."""
+        door = operation.partition("/")[0]
+        its = KINDS[kind]
+        rule = operation if operation in its.foreign else door
+        if (kind, rule, door) not in self.keys:
+            where = its.foreign.get(rule, "true")
+            statement = text(f"SELECT k.* FROM ({its.keys} WHERE {where}) AS k ORDER BY k LIMIT 5000")
+            async with self.api.db.read() as session:
+                given = {"me": self.viewers[ROLES[door]]} if ":me" in where else {}
+                self.keys[kind, rule, door] = [tuple(row) for row in await session.execute(statement, given)]
+        return self.keys[kind, rule, door]
+
+    async def ask(self, operation: str, variables: Variables, token: str | None) -> bytes:
+        body = json.dumps({"query": self.documents[operation], "variables": variables})
+        headers = {"content-type": "application/json"} | ({} if token is None else {"authorization": f"Bearer {token}"})
+        response = await self.api.http.post("/graphql", content=body, headers=headers)
+        assert response.status_code == 200, (operation, variables, response.text)
+        return response.content
+
+    async def once(self) -> bool:
+        """One foreign id: its answer is the one to the id of nothing. Whether it got past the door and the kind."""
+        operation = self.drawn.choice(list(self.operations))
+        variables = self.operations[operation]
+        path, wanted = self.drawn.choice(list(places(variables)))
+        role = ROLES[operation.partition("/")[0]] if self.drawn.random() < 0.9 else self.drawn.choice(list(self.tokens))
+        token = self.tokens[role]
+        kind = wanted if self.drawn.random() < 0.6 else self.drawn.choice(list(KINDS))
+        keys = await self.foreign(operation, kind)
+        if self.drawn.random() < 0.1 or not keys:
+            return await self._malformed(operation, put(variables, path, self._garbage(variables, path)), token)
+        key = self.drawn.choice(keys)
+        theirs, nothing = encode(kind, *key), encode(kind, *key[:-1], 10**9 + self.drawn.randrange(10**6))
+        answers = {
+            (await self.ask(operation, put(variables, path, it), token)).replace(it[:40].encode(), b"ID")
+            for it in (theirs, nothing)
+        }
+        assert len(answers) == 1, (operation, path, role, kind, key, answers)
+        (answer,) = answers
+        assert b'"INTERNAL"' not in answer, (operation, path, role, kind, key, answer)
+        return kind == wanted and b'"errors"' not in answer
+
+    async def _malformed(self, operation: str, variables: Variables, token: str | None) -> bool:
+        answer = json.loads(await self.ask(operation, variables, token))
+        codes = {error["extensions"]["code"] for error in answer.get("errors", ())}
+        assert codes <= TOLD, (operation, variables, answer)
+        return False
+
+    def _garbage(self, variables: Any, path: tuple[Any, ...]) -> str:
+        for step in path:
+            variables = variables[step]
+        letters = list(variables)
+        for _ in range(self.drawn.randint(1, 4)):
+            letters[self.drawn.randrange(len(letters))] = self.drawn.choice("Aaz09_-= \0é产\u202e:/+")
+        return "".join(letters[: self.drawn.randint(0, len(letters))])
+
+
+async def fingerprint(api: Api) -> dict[str, str]:
+    """What every table holds."""
+    async with api.db.snapshot() as session:
+        tables = await session.scalars(
+            text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+        )
+        rows = "SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {} t"
+        return {table: str(await session.scalar(text(rows.format(table)))) for table in tables.all()}
