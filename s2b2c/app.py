@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from s2b2c import payments
 from s2b2c.api import documents
+from s2b2c.api.caller import address_of
 from s2b2c.api.context import Context
 from s2b2c.api.http import GraphQL
 from s2b2c.api.limits import MAX_BODY_BYTES
@@ -72,6 +73,7 @@ def create_app(
             clock=clock,
             secret=token_secret,
             authorization=request.headers.get("authorization"),
+            address=address_of(request),
             gateway=gateway,
             placing=placing,
         )

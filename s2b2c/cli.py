@@ -30,7 +30,9 @@ from sqlalchemy.exc import DBAPIError
 from s2b2c import (
     accounts,
     audit,
+    cli_accounts,
     cli_plans,
+    crypto,
     embedded,
     exports,
     imports,
@@ -68,6 +70,7 @@ app = typer.Typer(
 export_app = typer.Typer(no_args_is_help=True, help="Write files for finance.")
 app.add_typer(export_app, name="export")
 app.add_typer(cli_plans.app, name="plan")
+app.add_typer(cli_accounts.app, name="operator")
 
 
 class CommandError(Exception):
@@ -278,6 +281,7 @@ def serve() -> None:
     """Serve GraphQL on S2B2C_HOST and S2B2C_PORT."""
     logging.basicConfig(level=logging.WARNING)
     _end_with_parent()
+    crypto.keys()  # made now or never: not by two requests at once, and not by the first customer
     with _server() as url:
         deadline = timedelta(seconds=settings().operation_seconds)
         database = Database(url, statement_timeout=deadline + BACKSTOP)
@@ -288,7 +292,8 @@ def serve() -> None:
             webhook=Webhook.of_settings(),
             trusted_only=settings().documents == "trusted",
         )
-        uvicorn.run(api, host=settings().host, port=settings().port, log_level="warning")
+        # Who asks is found out by S2B2C_TRUSTED_PROXIES alone: uvicorn would believe anybody on this machine.
+        uvicorn.run(api, host=settings().host, port=settings().port, log_level="warning", proxy_headers=False)
 
 
 @app.command("worker")
@@ -335,12 +340,18 @@ def up() -> None:
             asyncio.run(_main_job(url, job))
         with (
             _stripe(host, port) as stripe,
-            _children(stripe | {"S2B2C_DATABASE_URL": url}, "serve", "worker") as children,
+            _sign_in() as sign_in,
+            _children(stripe | sign_in | {"S2B2C_DATABASE_URL": url}, "serve", "worker") as children,
         ):
             _wait_until_served(host, port, children)
             if stripe:
                 out.print(
                     f"No S2B2C_STRIPE_API_KEY is set: payments go to a stand-in at {stripe['S2B2C_STRIPE_API_BASE']}",
+                    soft_wrap=True,
+                )
+            if sign_in:
+                out.print(
+                    f"No S2B2C_SMS_URL is set: codes are shown at {sign_in['S2B2C_WECHAT_API_BASE']}/_fake/sms",
                     soft_wrap=True,
                 )
             out.print(
@@ -395,20 +406,43 @@ def _stripe(host: str, port: int) -> Iterator[dict[str, str]]:
         return
     key, secret = f"sk_test_{secrets.token_hex(12)}", f"whsec_{secrets.token_hex(12)}"
     ours = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  it is not bound here
-    call = [sys.executable, "-m", "tests.stripe_fake", "--until-stdin-ends"]
-    call += ["--webhook", f"http://{ours}:{port}/stripe/events", "--key", key, "--secret", secret]
+    words = ["--webhook", f"http://{ours}:{port}/stripe/events", "--key", key, "--secret", secret]
+    with _stand_in("stripe_fake", *words) as address:
+        yield {
+            "S2B2C_STRIPE_API_KEY": key,
+            "S2B2C_STRIPE_WEBHOOK_SECRET": secret,
+            "S2B2C_STRIPE_API_BASE": address,
+        }
+
+
+@contextmanager
+def _sign_in() -> Iterator[dict[str, str]]:
+    """Where neither is set and a checkout has one: a stand-in for WeChat and an SMS gateway, as for Stripe."""
+    if settings().sms_url or settings().wechat_app_id or not (CHECKOUT / "tests" / "wechat_fake").is_dir():
+        yield {}
+        return
+    app_id, app_secret = f"wx{secrets.token_hex(8)}", secrets.token_hex(16)
+    with _stand_in("wechat_fake", "--app-id", app_id, "--app-secret", app_secret) as address:
+        yield {
+            "S2B2C_SMS_URL": f"{address}/sms",
+            "S2B2C_WECHAT_APP_ID": app_id,
+            "S2B2C_WECHAT_APP_SECRET": app_secret,
+            "S2B2C_WECHAT_API_BASE": address,
+        }
+
+
+@contextmanager
+def _stand_in(name: str, *words: str) -> Iterator[str]:
+    """The address of a stand-in of tests/ that serves as long as the block runs."""
+    call = [sys.executable, "-m", f"tests.{name}", "--until-stdin-ends", *words]
     child = subprocess.Popen(
         call, cwd=CHECKOUT, start_new_session=True, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         assert child.stdout is not None
         if not (address := child.stdout.readline().strip()):
-            raise CommandError("the stand-in for Stripe did not start; see above")
-        yield {
-            "S2B2C_STRIPE_API_KEY": key,
-            "S2B2C_STRIPE_WEBHOOK_SECRET": secret,
-            "S2B2C_STRIPE_API_BASE": address,
-        }
+            raise CommandError(f"the stand-in {name} did not start; see above")
+        yield address
     finally:
         _end(child)
 

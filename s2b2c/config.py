@@ -1,17 +1,20 @@
 """Settings, read once from the environment, and where the files beside the code lie."""
 
+import ipaddress
+import re
 from functools import cache
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 import platformdirs
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PACKAGE = Path(__file__).parent
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 CHECKOUT = PACKAGE.parent
+_KEY = r"[A-Za-z0-9+/_-]{43}=?"
 
 
 class Settings(BaseSettings):
@@ -26,7 +29,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     token_secret: SecretStr | None = None
-    """Signs the development tokens of `s2b2c token`; made and kept in `state_dir()` when not set."""
+    """Signs the access tokens: 32 characters or more, or a JSON Web Key Set whose first key signs and whose every key
+    verifies; made and kept in `state_dir()` when not set."""
     hold_days: int = Field(7, ge=0, le=365)
     """Days from completion of an order to the maturity of its commissions."""
     pay_minutes: int = Field(30, ge=1, le=10_080)
@@ -57,6 +61,45 @@ class Settings(BaseSettings):
     """Seconds after which an operation of the API is stopped, with its SQL."""
     documents: Literal["any", "trusted"] = "any"
     """What GraphQL runs: anything within the limits, or the documents of graphql/operations and nothing else."""
+    data_keys: SecretStr | None = None
+    """Encrypt personal data: `name:key` with commas between, a key being 32 bytes in base64. The first encrypts, all
+    decrypt; made and kept in `state_dir()` when not set."""
+    lookup_key: SecretStr | None = Field(None, validate_default=True)
+    """What people are found by instead of their phone: 32 bytes in base64 that never change. Goes with `data_keys`."""
+    sms_url: str | None = None
+    """Where one-time codes are posted to be sent, as JSON; without it nobody signs in with one."""
+    sms_token: SecretStr | None = None
+    """Sent there as Authorization: Bearer."""
+    wechat_app_id: str | None = None
+    """Of the mini-app; without it nobody signs in with WeChat."""
+    wechat_app_secret: SecretStr | None = None
+    wechat_api_base: str = "https://api.weixin.qq.com"
+    """Where WeChat is; another address is for its stand-in alone."""
+    trusted_proxies: str = ""
+    """Addresses or networks, with commas between, whose X-Forwarded-For is believed."""
+
+    @field_validator("data_keys")
+    @classmethod
+    def _are_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None and not re.fullmatch(rf"[\w-]+:{_KEY}(,[\w-]+:{_KEY})*", keys.get_secret_value(), re.ASCII):
+            raise ValueError("must be name:key with commas between, each key 32 bytes in base64")
+        return keys
+
+    @field_validator("lookup_key")
+    @classmethod
+    def _is_key(cls, key: SecretStr | None, given: ValidationInfo) -> SecretStr | None:
+        if key is None and given.data.get("data_keys") is not None:
+            raise ValueError("must be set where S2B2C_DATA_KEYS is")
+        if key is not None and not re.fullmatch(_KEY, key.get_secret_value(), re.ASCII):
+            raise ValueError("must be 32 bytes in base64")
+        return key
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: str) -> str:
+        for proxy in filter(None, map(str.strip, proxies.split(","))):
+            ipaddress.ip_network(proxy)
+        return proxies
 
     @field_validator("database_url", "owner_database_url")
     @classmethod
@@ -81,7 +124,7 @@ def resource(name: str) -> Path:
 
 
 def state_dir() -> Path:
-    """What this machine keeps: the embedded server and the token secret. Never inside an installed package."""
+    """What this machine keeps: the embedded server, and secrets no setting gives. Never in an installed package."""
     if (CHECKOUT / "pyproject.toml").is_file():
         return CHECKOUT / ".s2b2c"
     return Path(platformdirs.user_data_dir("s2b2c"))

@@ -149,6 +149,27 @@ class PaysTooFar(Refusal):
     max_paid_positions: int
 
 
+class WrongCredentials(Refusal):
+    """A password, a code or a token that opens nothing. Which part of it was wrong is not told."""
+
+    code = "WRONG_CREDENTIALS"
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyRequests(Refusal):
+    """Asked too often by this phone, address or person: the same may be asked again later."""
+
+    code = "TOO_MANY_REQUESTS"
+
+    retry_after_s: int
+
+
+class SignInOff(Refusal):
+    """Nobody signs in this way now: it is not set up, or who is asked for it does not answer."""
+
+    code = "SIGN_IN_OFF"
+
+
 class Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)

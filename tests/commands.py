@@ -22,6 +22,7 @@ _RUNNING = text(
 def start(url: str, *words: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "s2b2c.cli", *words],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -30,10 +31,10 @@ def start(url: str, *words: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def cli(url: str, *words: str, code: int = 0, **environment: str) -> str:
+def cli(url: str, *words: str, code: int = 0, typed: str | None = None, **environment: str) -> str:
     """What a command printed, stderr after stdout; it must end with `code` and without a traceback."""
     process = start(url, *words, **environment)
-    said = "".join(process.communicate(timeout=120))
+    said = "".join(process.communicate(typed, timeout=120))
     assert process.returncode == code, said
     assert "Traceback" not in said
     return said

@@ -72,3 +72,18 @@ class NoticeDoor(_Door):
     """Those who are told something."""
 
     roles = ("distributor", "brand")
+
+
+class InviteDoor(_Door):
+    """Those who may invite somebody to a role."""
+
+    roles = ("operator", "brand")
+
+
+class SignedIn(BasePermission):
+    """Anybody who has signed in, whatever it may act as."""
+
+    async def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:  # noqa: ARG002
+        if (await info.context.viewer()).session_id is None:
+            raise Refused(Forbidden("This token belongs to no session: sign in for one."))
+        return True

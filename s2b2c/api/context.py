@@ -26,6 +26,7 @@ class Context(BaseContext):
         clock: Callable[[], datetime],
         secret: str,
         authorization: str | None,
+        address: str,
         gateway: payments.Gateway | None,
         placing: Placing,
     ) -> None:
@@ -35,6 +36,7 @@ class Context(BaseContext):
         self.load = Loaders(db, clock)
         self.clock = clock
         self.secret = secret
+        self.address = address
         self.placing = placing
         self.node_types: dict[int, str] = {}
         """Of the rows that `node` has read, by their `id()`: what they are in GraphQL."""

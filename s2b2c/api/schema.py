@@ -19,6 +19,7 @@ from s2b2c.api.operator import OperatorMutation, OperatorQuery
 from s2b2c.api.partner import PartnerMutation, PartnerQuery
 from s2b2c.api.payouts import PayoutMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
+from s2b2c.api.sign_in import SignInMutation
 from s2b2c.api.types.errors import HANDLERS
 from s2b2c.api.types.glossary import describe
 from s2b2c.api.types.money import INT64, Int64
@@ -69,7 +70,14 @@ class Query:
     description="What is changed. Each answers with what it did or why it did not; then nothing has changed."
 )
 class Mutation(
-    ShopMutation, PartnerMutation, BrandMutation, OperatorMutation, JobMutation, NoticeMutation, PayoutMutation
+    SignInMutation,
+    ShopMutation,
+    PartnerMutation,
+    BrandMutation,
+    OperatorMutation,
+    JobMutation,
+    NoticeMutation,
+    PayoutMutation,
 ):
     """The mutations of every door, each with its door beside it."""
 

@@ -95,7 +95,9 @@ def _cart_lines(lines: Sequence[CartLineInput]) -> list[CartLine]:
 
 @strawberry.type(description="A new customer whom nobody knows yet.")
 class GuestResult:
-    token: str = strawberry.field(description="Send it as Authorization: Bearer <token>; whoever holds it is you.")
+    token: str = strawberry.field(
+        description="Send it as Authorization: Bearer <token>; whoever holds it is you, until you sign in with it."
+    )
 
 
 @strawberry.type(description="A visit to a store.")
@@ -107,8 +109,10 @@ class Visited:
 class ShopMutation:
     @strawberry.mutation(permission_classes=[Shopper], description="Become a customer without signing in.")
     async def enter_as_guest(self, info: Info) -> GuestResult:
-        async with info.context.db.write() as session:
-            return GuestResult(token=await accounts.guest(session, info.context.secret, GUEST_LIFETIME))
+        context, now = info.context, info.context.clock()
+        async with context.db.write() as session:
+            await accounts.take(session, now, (accounts.GUESTS, context.address))
+            return GuestResult(token=await accounts.guest(session, context.secret, now, GUEST_LIFETIME))
 
     @strawberry.mutation(
         permission_classes=[CustomerDoor],

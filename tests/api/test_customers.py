@@ -32,7 +32,7 @@ async def addresses(api: Api, token: str, **page: Any) -> list[Json]:
 
 async def test_a_guest_is_a_customer_of_its_own(api: Api) -> None:
     first, second = await a_guest(api), await a_guest(api)
-    assert len(api.statements) == 2
+    assert len(api.statements) == 3
     await done(api, "shop/SaveAddress", first, input=HOME)
     assert [it["recipient"] for it in await addresses(api, first)] == ["王小明"]
     assert await addresses(api, second) == []

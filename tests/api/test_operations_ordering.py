@@ -93,7 +93,7 @@ async def test_an_imported_order_for_those_who_run_things(sample: Api) -> None:
 
 
 async def test_becoming_a_customer(own_sample: Api) -> None:
-    entered = await check(own_sample, "shop/EnterAsGuest", statements=2, drawn=DRAWN)
+    entered = await check(own_sample, "shop/EnterAsGuest", statements=3, drawn=DRAWN)
     token = entered["data"]["enterAsGuest"]["token"]
     saved = await check(own_sample, "shop/SaveAddress", token, input=HOME, statements=3)
     shared = await check(

@@ -64,10 +64,18 @@ def test_every_mutation_has_a_door() -> None:
         access.OperatorDoor,
         access.NoticeDoor,
         access.PayoutDoor,
+        access.InviteDoor,
+        access.SignedIn,
     }
-    assert [name for name, field in _fields(Mutation) if field.permission_classes[0] is access.Shopper] == [
-        "enterAsGuest"
-    ]
+    assert {name for name, field in _fields(Mutation) if field.permission_classes[0] is access.Shopper} == {
+        "enterAsGuest",
+        "requestCode",
+        "signInWithCode",
+        "signInWithPassword",
+        "signInWithWechat",
+        "refreshSession",
+        "acceptInvitation",
+    }
     assert all(len(field.permission_classes) == 1 for _, field in _fields(Mutation))
 
 

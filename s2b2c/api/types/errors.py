@@ -130,6 +130,23 @@ class PaysTooFar(Error):
     max_paid_positions: Int64 = strawberry.field(description="The longest that the platform allows.")
 
 
+@_of(errors.WrongCredentials)
+class WrongCredentials(Error):
+    """A password, a code or a token that opens nothing. Which part of it was wrong is not told."""
+
+
+@_of(errors.TooManyRequests)
+class TooManyRequests(Error):
+    """Asked too often by this phone, address or person."""
+
+    retry_after_s: int = strawberry.field(description="Seconds until the same may be asked again.")
+
+
+@_of(errors.SignInOff)
+class SignInOff(Error):
+    """Nobody signs in this way now."""
+
+
 def done(cls: type, row: object, info: object) -> bool:  # noqa: ARG001  the library's signature
     """The `is_type_of` of what a mutation answers when it is not refused."""
     return not isinstance(row, Refusal)
