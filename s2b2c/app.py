@@ -1,5 +1,6 @@
-"""The FastAPI app: /graphql with its explorer, Stripe's events, and /health."""
+"""The FastAPI app: /graphql with its explorer, Stripe's events, /health and /ready."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from sqlalchemy import text
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
@@ -20,12 +21,15 @@ from s2b2c.api.http import GraphQL
 from s2b2c.api.limits import MAX_BODY_BYTES
 from s2b2c.api.placing import Placing
 from s2b2c.api.schema import schema
+from s2b2c.api.telemetry import Telemetry
 from s2b2c.config import settings
-from s2b2c.db import Database
+from s2b2c.db import Database, is_usable
 from s2b2c.errors import Refused
 from s2b2c.failures import kind_of, told
 
 logger = logging.getLogger(__name__)
+
+_READY_WITHIN_S = 3
 
 
 class Webhook(NamedTuple):
@@ -79,13 +83,14 @@ def create_app(
         )
 
     async def health(_: Request) -> Response:
-        try:
-            async with database.read() as session:
-                await session.execute(text("SELECT 1"))
-        except Exception as error:  # noqa: BLE001  whatever it is, there is no database
-            logger.warning("the database does not answer (%s)", kind_of(error))
-            return JSONResponse({"status": "no database"}, status_code=503)
+        """The process is alive: who restarts it asks here, and a database that is away is no reason to."""
         return JSONResponse({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        """It can serve: who sends it requests asks here."""
+        state = await _state_of(database)
+        payments_are = "off" if gateway is None else "on"
+        return JSONResponse({"database": state, "payments": payments_are}, 200 if state == "ready" else 503)
 
     async def stripe_events(request: Request) -> Response:
         """Store what Stripe tells; the worker works on it. Whatever is stored, also before, is answered 200."""
@@ -97,15 +102,32 @@ def create_app(
     routes: list[BaseRoute] = [
         Route("/graphql", graphql),
         Route("/health", health),
+        Route("/ready", ready),
         Route("/stripe/events", stripe_events, methods=["POST"], max_body_size=MAX_BODY_BYTES),
     ]
     gone: dict[int | type[Exception], Any] = {ClientDisconnect: _gone}
-    return FastAPI(title="s2b2c", lifespan=lifespan, openapi_url=None, routes=routes, exception_handlers=gone)
+    return FastAPI(
+        title="s2b2c",
+        lifespan=lifespan,
+        openapi_url=None,
+        routes=routes,
+        middleware=[Middleware(Telemetry)],
+        exception_handlers=gone,
+    )
 
 
 async def _gone(_: Request, __: Exception) -> Response:
     """Whoever asked did not wait for the end of its own question: nothing broke."""
     return Response(status_code=499)
+
+
+async def _state_of(database: Database) -> str:
+    try:
+        async with asyncio.timeout(_READY_WITHIN_S), database.read() as session:
+            return "ready" if await is_usable(session) else "not migrated"
+    except Exception as error:  # noqa: BLE001  whatever it is, there is no database
+        logger.warning("the database does not answer (%s)", kind_of(error))
+        return "no answer"
 
 
 async def _store_event(request: Request, database: Database, webhook: Webhook, now: datetime) -> Response:

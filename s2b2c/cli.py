@@ -1,7 +1,6 @@
 """The command line: `s2b2c --help`."""
 
 import asyncio
-import logging
 import os
 import secrets
 import signal
@@ -30,13 +29,16 @@ from sqlalchemy.exc import DBAPIError
 from s2b2c import (
     accounts,
     audit,
+    backup,
     cli_accounts,
     cli_plans,
     crypto,
     embedded,
     exports,
     imports,
+    logs,
     main_job,
+    metrics,
     payments,
     ranking,
     settlements,
@@ -85,7 +87,7 @@ def main() -> None:
         app(obj=_run)
     except (
         *(CommandError, MigrationError, embedded.EmbeddedServerError, Refused, imports.ImportRefused),
-        exports.ExportError,
+        *(exports.ExportError, backup.BackupError),
     ) as error:
         sys.exit(f"s2b2c: {error}")
     except ValidationError as error:
@@ -236,6 +238,29 @@ def audit_() -> None:
     _run(work)
 
 
+@app.command("backup")
+def backup_(file: Path) -> None:
+    """Write everything in the database into one file, as it is at one moment; the system may go on meanwhile."""
+    with _server() as url, main_job.progress_bar(err) as progress:
+        owner_url = settings().owner_database_url or url
+        written = uvloop.run(backup.write(owner_url, file, partial(progress, "writing")))
+    out.print(f"{file}: {written.rows:,} rows, revision {written.revision}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def restore(
+    file: Path,
+    replace: Annotated[bool, typer.Option(help="Replace what is in the database.")] = False,
+) -> None:
+    """Put a backup into an empty database, migrate it, and audit it: exits with 1 when an invariant is broken."""
+    with _server() as url:
+        with main_job.progress_bar(err) as progress:
+            owner_url = settings().owner_database_url or url
+            put = uvloop.run(backup.restore(owner_url, file, replace=replace, progress=partial(progress, "restoring")))
+        out.print(f"{file}: {put.rows:,} rows of {put.made_at:%Y-%m-%d %H:%M} UTC are back", highlight=False)
+        audit_()
+
+
 @app.command()
 def token(
     role: Role,
@@ -279,12 +304,13 @@ def schema_() -> None:
 @app.command()
 def serve() -> None:
     """Serve GraphQL on S2B2C_HOST and S2B2C_PORT."""
-    logging.basicConfig(level=logging.WARNING)
+    logs.write_to_stderr(settings().log)
     _end_with_parent()
     crypto.keys()  # made now or never: not by two requests at once, and not by the first customer
     with _server() as url:
         deadline = timedelta(seconds=settings().operation_seconds)
         database = Database(url, statement_timeout=deadline + BACKSTOP)
+        _tell_prometheus(settings().metrics_port, serve=database)
         api = create_app(
             database,
             token_secret=accounts.token_secret(),
@@ -292,14 +318,19 @@ def serve() -> None:
             webhook=Webhook.of_settings(),
             trusted_only=settings().documents == "trusted",
         )
-        # Who asks is found out by S2B2C_TRUSTED_PROXIES alone: uvicorn would believe anybody on this machine.
-        uvicorn.run(api, host=settings().host, port=settings().port, log_level="warning", proxy_headers=False)
+        options: dict[str, Any] = {
+            "log_config": None,  # its own log would be told in another form, and hold what stands in addresses
+            "log_level": "warning",
+            "access_log": False,
+            "proxy_headers": False,  # S2B2C_TRUSTED_PROXIES says who is believed: it would believe all of this machine
+        }
+        uvicorn.run(api, host=settings().host, port=settings().port, **options)
 
 
 @app.command("worker")
 def worker_() -> None:
     """Run what happens by itself: the daily totals, and the jobs that wait."""
-    logging.basicConfig(level=logging.WARNING)
+    logs.write_to_stderr(settings().log)
     _end_with_parent()
 
     async def work(db: Database) -> None:
@@ -307,6 +338,8 @@ def worker_() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         events = Database(db.url, pool_size=2, by_key=True)
+        port = settings().metrics_port
+        _tell_prometheus(port and port + 1, worker=db, events=events)
         try:
             await worker.run(db, every=ROLLUPS_EVERY, stop=stop, events=events)
         finally:
@@ -315,6 +348,16 @@ def worker_() -> None:
                 await gateway.close()
 
     _run(work)
+
+
+def _tell_prometheus(port: int | None, **pools: Database) -> None:
+    if port is not None:
+        try:
+            metrics.serve(settings().host, port, pools)
+        except OSError as error:
+            raise CommandError(
+                f"cannot serve metrics on {settings().host}:{port} ({error.strerror}): set S2B2C_METRICS_PORT"
+            ) from None
 
 
 def _end_with_parent() -> None:
@@ -459,7 +502,7 @@ def _end(child: subprocess.Popen[Any]) -> None:
 def _wait_until_served(host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:
     while all(child.poll() is None for child in children):
         try:
-            with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=5):
+            with urllib.request.urlopen(f"http://{host}:{port}/ready", timeout=5):
                 return
         except (urllib.error.URLError, TimeoutError):
             time.sleep(0.1)

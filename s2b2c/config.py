@@ -77,6 +77,14 @@ class Settings(BaseSettings):
     """Where WeChat is; another address is for its stand-in alone."""
     trusted_proxies: str = ""
     """Addresses or networks, with commas between, whose X-Forwarded-For is believed."""
+    log: Literal["json", "text"] = "text"
+    """How `s2b2c serve` and `s2b2c worker` log: what goes wrong, as JSON also a line of each request."""
+    metrics_port: int | None = Field(None, ge=1, le=65534)
+    """Where `s2b2c serve` tells Prometheus, on `host`; `s2b2c worker` does on the port above it."""
+    event_days: int = Field(90, ge=31, le=3650)
+    """Days that an event of Stripe is kept after it was handled: at least as long as Stripe may send it again."""
+    job_log_days: int = Field(30, ge=1, le=3650)
+    """Days that the log of a job is kept after it is done."""
 
     @field_validator("data_keys")
     @classmethod

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypeVarTuple
+from functools import cache
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVarTuple
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from asyncpg.exceptions import LockNotAvailableError
+from asyncpg.exceptions import LockNotAvailableError, UndefinedTableError
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     Text,
     and_,
+    event,
     literal,
     or_,
     text,
@@ -32,8 +34,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
+from s2b2c import logs
 from s2b2c.config import resource
 
 APP_ROLE = "s2b2c_app"
@@ -121,6 +124,13 @@ def _behind(keys: list[tuple[SortKey, int]]) -> ColumnElement[bool]:
     return or_(further, and_(column == value, _behind(rest))) if rest else further
 
 
+class Connections(NamedTuple):
+    """How many of a pool are at work, and how many it has at most."""
+
+    used: int
+    most: int
+
+
 class Database:
     """Sessions on one PostgreSQL. Business code gets a session and never commits it."""
 
@@ -154,6 +164,7 @@ class Database:
                 },
             },
         )
+        event.listen(self._engine.sync_engine, "before_cursor_execute", logs.count_statement)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
@@ -175,6 +186,12 @@ class Database:
         async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @property
+    def connections(self) -> Connections:
+        pool = self._engine.pool
+        assert isinstance(pool, AsyncAdaptedQueuePool)
+        return Connections(pool.checkedout(), pool.size())
+
     async def close(self) -> None:
         await self._engine.dispose()
 
@@ -183,8 +200,8 @@ class MigrationError(Exception):
     """The database is not up to date, or cannot be brought there; the message says what to do."""
 
 
-async def migrate(owner_url: str) -> None:
-    """Create the app role and bring the schema to the newest revision, as the owner of the schema.
+async def migrate(owner_url: str, revision: str = "head") -> None:
+    """Create the app role and bring the schema to the newest revision, or to a given one, as the owner of the schema.
 
     Raises MigrationError when the owner may not create the role or the extension, the server is too old, or somebody
     holds a table for too long; then it can be run again.
@@ -197,7 +214,7 @@ async def migrate(owner_url: str) -> None:
                 raise MigrationError(f"PostgreSQL 15 or newer is needed, this one is {version // 10000}.")
             await _prepare(connection)
             try:
-                await connection.run_sync(_upgrade)
+                await connection.run_sync(_upgrade, revision)
             except DBAPIError as error:
                 if isinstance(error.driver_exception, LockNotAvailableError):
                     raise MigrationError(
@@ -216,8 +233,26 @@ async def check_current(owner_url: str) -> None:
             revision = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
     finally:
         await engine.dispose()
-    if revision != ScriptDirectory.from_config(_alembic()).get_current_head():
+    if revision != revisions()[0]:
         raise MigrationError("The database is not up to date: run `s2b2c migrate` first.")
+
+
+async def is_usable(session: AsyncSession) -> bool:
+    """Whether the schema is one that this program works on: at the newest revision, or at one of a newer program, which
+    takes the place of this one soon."""
+    try:
+        revision = await session.scalar(text("SELECT version_num FROM alembic_version"))
+    except DBAPIError as error:
+        if isinstance(error.driver_exception, UndefinedTableError):
+            return False
+        raise
+    return revision is not None and revision not in revisions()[1:]
+
+
+@cache
+def revisions() -> tuple[str, ...]:
+    """Of the schema, as this program knows them, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
 
 
 async def _prepare(connection: AsyncConnection) -> None:

@@ -1,10 +1,8 @@
 """A settlement run as one CSV or XLSX file: every line of every statement, streamed. Amounts are fen in, yuan out."""
 
 import csv
-import errno
 import hashlib
 import io
-import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ import xlsxwriter
 from sqlalchemy.ext.asyncio import AsyncSession
 from xlsxwriter.exceptions import XlsxFileError
 
+from s2b2c.atomic import replacing
 from s2b2c.db import PLAN_FOR_BULK
 from s2b2c.models import SettlementRun
 from s2b2c.money import format_yuan
@@ -112,7 +111,7 @@ async def export_settlement(
         raise ExportError(f"There is no settlement run {run_id}.")
     words = _LANGUAGES[language]
     try:
-        with _replacing(out) as file:
+        with replacing(out) as file:
             if format == "csv":
                 with _csv(file, encoding, words.headings) as write:
                     written = await _write(session, run_id, words, write, _not_a_formula, progress)
@@ -121,7 +120,7 @@ async def export_settlement(
                     written = await _write(session, run_id, words, write, _not_markup, progress)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        with _replacing(out.with_name(f"{out.name}.sha256")) as file:
+        with replacing(out.with_name(f"{out.name}.sha256")) as file:
             file.write(f"{sha256}  {out.name}\n".encode())
     except (OSError, XlsxFileError) as error:
         raise ExportError(f"Cannot write {out}: {getattr(error, 'strerror', None) or error}.") from error
@@ -257,25 +256,3 @@ def _xlsx(file: io.BufferedRandom, created_at: datetime, headings: Cells) -> Ite
             yield write
         finally:  # also closes the files of its sheets
             book.close()
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[io.BufferedRandom]:
-    """A file that takes the place of `out` when the block ends, and leaves no trace when it raises."""
-    if out.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        with part.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    folder = os.open(out.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name too must survive a power cut
-    finally:
-        os.close(folder)

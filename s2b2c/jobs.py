@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -98,3 +98,15 @@ async def retry(session: AsyncSession, job_id: int) -> None:
     if await session.scalar(select(Job.id).where(Job.id == job_id)) is None:
         raise Refused(NotFound("There is no such job, or it is done: read the held jobs again."))
     raise Refused(WrongState("This job is not held: it waits for its turn, or runs now."))
+
+
+async def forget_logs(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete the oldest log rows from before this moment, as far as their jobs are done; returns how many."""
+    oldest = (
+        select(JobLog.id)
+        .where(JobLog.created < before, ~select(Job.id).where(Job.id == JobLog.job_id).exists())
+        .order_by(JobLog.created)
+        .limit(limit)
+    )
+    gone = await session.scalars(delete(JobLog).where(JobLog.id.in_(oldest)).returning(JobLog.id))
+    return len(gone.all())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import jobs, orders, payments
+from s2b2c import jobs, metrics, orders, payments
 from s2b2c.db import Database
 from s2b2c.errors import Refused
 from s2b2c.models import OrderBatch, StripeEvent
@@ -69,7 +69,8 @@ async def _pay(session: AsyncSession, paid: Sequence[Paid]) -> None:
     for it in paid:
         if (it.branch_id, it.order_id) in waiting:
             first.setdefault((it.branch_id, it.order_id), it)
-    await orders.pay(session, [(it.branch_id, it.order_id, it.paid_at) for it in first.values()], rail=RAIL)
+    marked = await orders.pay(session, [(it.branch_id, it.order_id, it.paid_at) for it in first.values()], rail=RAIL)
+    metrics.count_when_committed(session, metrics.PAYMENTS_MARKED, marked)
     late = [it for it in paid if first.get((it.branch_id, it.order_id)) is not it]
     await payments.to_return(session, [(it.branch_id, it.payment_id) for it in late])
 

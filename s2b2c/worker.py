@@ -15,7 +15,7 @@ from pgqueuer.models import Job as Picked
 from pgqueuer.queries import Queries
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import exports, ledger, orders, payments, ranking, stripe_events
+from s2b2c import accounts, exports, jobs, ledger, orders, payments, ranking, stripe_events
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
 from s2b2c.failures import is_database_away, kind_of
@@ -65,11 +65,38 @@ async def open_payments(session: AsyncSession) -> int:
     return await payments.left_opening(session, now=_now())
 
 
+async def forget_events(session: AsyncSession) -> int:
+    """Events of Stripe that were handled long ago."""
+    before = _now() - timedelta(days=settings().event_days)
+    return await payments.forget_events(session, before=before, limit=_FORGOTTEN_AT_ONCE)
+
+
+async def forget_job_logs(session: AsyncSession) -> int:
+    """What became of jobs that were done long ago."""
+    before = _now() - timedelta(days=settings().job_log_days)
+    return await jobs.forget_logs(session, before=before, limit=_FORGOTTEN_AT_ONCE)
+
+
+async def forget_sign_ins(session: AsyncSession) -> int:
+    """Sessions, invitations, codes and counts that nothing can be done with any more."""
+    return await accounts.forget(session, _now(), limit=_FORGOTTEN_AT_ONCE)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-_SCANS: tuple[Scan, ...] = (expire, receive, complete, open_payments, ranking.roll_up, ledger.checkpoint)
+_SCANS: tuple[Scan, ...] = (
+    expire,
+    receive,
+    complete,
+    open_payments,
+    ranking.roll_up,
+    ledger.checkpoint,
+    forget_events,
+    forget_job_logs,
+    forget_sign_ins,
+)
 _JOBS: tuple[Job, ...] = (
     export_settlement,
     stripe_events.handle_event,
@@ -81,6 +108,7 @@ _JOBS: tuple[Job, ...] = (
 
 _ORDERS_AT_ONCE = 200
 _EVENTS_AT_ONCE = 200
+_FORGOTTEN_AT_ONCE = 1_000
 _EVENTS_EVERY = timedelta(milliseconds=250)
 
 _JOBS_AT_ONCE = 4

@@ -182,7 +182,7 @@ class Stage:
         self.check_alive("serve")
         try:
             async with httpx.AsyncClient(timeout=5, trust_env=False) as http:
-                return (await http.get(f"{self.told.shop}/health")).status_code == 200
+                return (await http.get(f"{self.told.shop}/ready")).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -253,6 +253,7 @@ async def staged(
             "S2B2C_STRIPE_API_KEY": fake.settings.api_key,
             "S2B2C_STRIPE_WEBHOOK_SECRET": fake.secret,
             "S2B2C_STRIPE_API_BASE": fake.url,
+            "S2B2C_LOG": "json",
             PARENT: f"{os.getpid()}",
             **settings,
         }

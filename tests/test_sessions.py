@@ -247,23 +247,23 @@ async def test_what_is_over_for_long_is_cleared(door: Door) -> None:
     async with door.db.write() as session:
         await accounts.end(session, begun, "signed_out", session_id=viewer.session_id)
 
-    async def clear() -> int:
+    async def forget(limit: int = 100) -> int:
         async with door.db.write() as session:
-            return await accounts.clear(session, door.now)
+            return await accounts.forget(session, door.now, limit=limit)
 
     async def left() -> list[int]:
         async with door.db.read() as session:
             counted = (models.Session, models.RefreshToken, models.OneTimeCode, models.RateLimit)
             return [len((await session.execute(select(it))).all()) for it in counted]
 
-    assert await clear() == 0
+    assert await forget() == 0
     assert await left() == [2, 2, 1, 4]
     door.now = begun + timedelta(days=29)
     stays = signed_in(await door.refresh(stays.refresh_token))
-    assert await clear() == 5
+    assert await forget() == 5
     assert await left() == [2, 3, 0, 0]
     door.now = begun + timedelta(days=31)
-    assert await clear() == 1
+    assert await forget() == 1
     assert await left() == [1, 2, 0, 0]
     signed_in(await door.refresh(stays.refresh_token))
 

@@ -12,7 +12,7 @@ retention   what of it is kept, and for how long
 
 from s2b2c.accounts.invitations import Invited, accept, invite
 from s2b2c.accounts.limits import GUESTS, take
-from s2b2c.accounts.retention import clear
+from s2b2c.accounts.retention import forget
 from s2b2c.accounts.sessions import SignedIn, end, refresh
 from s2b2c.accounts.signing_in import (
     Caller,
@@ -35,9 +35,9 @@ __all__ = [
     "Viewer",
     "accept",
     "change_password",
-    "clear",
     "create_operator",
     "end",
+    "forget",
     "guest",
     "invite",
     "issue_token",

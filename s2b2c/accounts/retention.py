@@ -2,28 +2,33 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_
+from sqlalchemy import ColumnElement, delete, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from s2b2c.db import Base
 from s2b2c.models import Invitation, OneTimeCode, RateLimit, Session
 
 RETENTION = timedelta(days=30)
 """How long it can be looked up when and why a session ended, and who was invited and did not come."""
 
+_ROW = literal_column("ctid")
 
-async def clear(session: AsyncSession, now: datetime) -> int:
+
+async def forget(session: AsyncSession, now: datetime, *, limit: int) -> int:
     """Delete sessions (with their tokens) and unused invitations that were over a while ago, codes that have expired
-    and buckets that are empty: how many rows. None of the tokens could still be used, or used a second time.
+    and buckets that are empty, at most `limit` of each: how many rows.
+
+    None of the tokens could still be used, or used a second time.
     """
     before = now - RETENTION
-    cleared = 0
-    for old in (
-        delete(Session).where(or_(Session.ended_at < before, Session.expires_at < before)).returning(Session.id),
-        delete(Invitation)
-        .where(Invitation.accepted_at.is_(None), Invitation.expires_at < before)
-        .returning(Invitation.account_id),
-        delete(OneTimeCode).where(OneTimeCode.expires_at < now).returning(OneTimeCode.tries),
-        delete(RateLimit).where(RateLimit.empty_at < now).returning(RateLimit.span),
-    ):
-        cleared += len((await session.execute(old)).all())
-    return cleared
+    old: dict[type[Base], ColumnElement[bool]] = {
+        Session: or_(Session.ended_at < before, Session.expires_at < before),
+        Invitation: Invitation.accepted_at.is_(None) & (Invitation.expires_at < before),
+        OneTimeCode: OneTimeCode.expires_at < now,
+        RateLimit: RateLimit.empty_at < now,
+    }
+    gone = 0
+    for table, is_old in old.items():
+        some = select(_ROW).select_from(table).where(is_old).limit(limit).with_for_update(skip_locked=True)
+        gone += len((await session.execute(delete(table).where(_ROW.in_(some)).returning(_ROW))).all())
+    return gone

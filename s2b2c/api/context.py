@@ -8,7 +8,7 @@ from datetime import datetime
 import strawberry
 from strawberry.fastapi import BaseContext
 
-from s2b2c import accounts, payments
+from s2b2c import accounts, logs, payments
 from s2b2c.accounts import Viewer
 from s2b2c.api.loaders import Loaders
 from s2b2c.api.placing import Placing
@@ -85,7 +85,10 @@ class Context(BaseContext):
         if scheme.lower() != "bearer" or not token:
             raise Refused(Unauthenticated("This door needs a token: send the header Authorization: Bearer <token>."))
         async with self.db.read() as session:
-            return await accounts.viewer_of(session, token.strip(), self.secret, self.clock())
+            viewer = await accounts.viewer_of(session, token.strip(), self.secret, self.clock())
+        if (request := logs.current.get()) is not None:
+            request.account_id, request.role = viewer.account_id, viewer.role
+        return viewer
 
 
 Info = strawberry.Info[Context, None]

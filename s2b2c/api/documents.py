@@ -27,7 +27,7 @@ class Document(str):
 
 def named() -> dict[str, str]:
     """The id of each file, by its name as in "shop/Storefront": the text of graphql/operations.json."""
-    return {name: _id_of(text) for name, text in _texts().items()}
+    return {name: _id_of(text) for name, text in texts().items()}
 
 
 def as_json() -> str:
@@ -38,7 +38,7 @@ def as_json() -> str:
 @cache
 def load(schema: strawberry.Schema) -> Mapping[str, Document]:
     """Every document by its id. Raises ValueError, with the file, for one that this schema could not run."""
-    return {_id_of(text): _document(schema, name, text) for name, text in _texts().items()}
+    return {_id_of(text): _document(schema, name, text) for name, text in texts().items()}
 
 
 def _document(schema: strawberry.Schema, name: str, text: str) -> Document:
@@ -58,7 +58,9 @@ def _id_of(text: str) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _texts() -> dict[str, str]:
+@cache
+def texts() -> Mapping[str, str]:
+    """The text of each file, by its name."""
     folder = resource("graphql") / "operations"
     return {
         file.relative_to(folder).with_suffix("").as_posix(): file.read_bytes().decode()

@@ -7,6 +7,7 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from s2b2c import logs
 from s2b2c.accounts import Viewer
 from s2b2c.api.access import BrandDoor, FinanceDoor, OperatorDoor, PartnerDoor, Shopper
 from s2b2c.api.brand import BrandMutation, BrandQuery
@@ -20,6 +21,7 @@ from s2b2c.api.partner import PartnerMutation, PartnerQuery
 from s2b2c.api.payouts import PayoutMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.sign_in import SignInMutation
+from s2b2c.api.telemetry import Named
 from s2b2c.api.types.errors import HANDLERS
 from s2b2c.api.types.glossary import describe
 from s2b2c.api.types.money import INT64, Int64
@@ -90,7 +92,9 @@ class Schema(strawberry.Schema):
     ) -> None:
         for error in errors:
             cause = error.original_error or error
-            if _told(error)[1] in {"UNAVAILABLE", "INTERNAL"}:
+            code = _told(error)[1]
+            logs.note_outcome(code)
+            if code in {"UNAVAILABLE", "INTERNAL"}:
                 logger.error("at %s: %s", error.path, told(cause))
                 logger.debug("at %s", error.path, exc_info=cause)
 
@@ -118,7 +122,7 @@ schema = Schema(
     Mutation,
     exception_handlers=HANDLERS,
     config=StrawberryConfig(scalar_map={Int64: INT64}),
-    extensions=[Limits],
+    extensions=[Named, Limits],
 )
 describe(schema._schema)  # noqa: SLF001  what the library built it as; it has no other name there
 

@@ -54,7 +54,10 @@ class JobLog(Base):
     """What became of a job, step by step; `traceback` says why a try failed."""
 
     __tablename__ = "pgqueuer_log"
-    __table_args__ = (Index("pgqueuer_log_job_id_status", "job_id", text("created DESC")),)
+    __table_args__ = (
+        Index("pgqueuer_log_job_id_status", "job_id", text("created DESC")),
+        Index("ix_pgqueuer_log_created", "created"),
+    )
 
     id: Mapped[int] = key("pgqueuer_log")
     created: Mapped[datetime] = mapped_column(server_default=func.now())

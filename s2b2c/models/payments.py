@@ -93,7 +93,10 @@ class StripeEvent(Base):
     """What Stripe told us, kept before it is worked on."""
 
     __tablename__ = "stripe_events"
-    __table_args__ = (Index("ix_stripe_events_waiting", "received_at", postgresql_where=text("handled_at IS NULL")),)
+    __table_args__ = (
+        Index("ix_stripe_events_waiting", "received_at", postgresql_where=text("handled_at IS NULL")),
+        Index("ix_stripe_events_handled_at", "handled_at", postgresql_where=text("handled_at IS NOT NULL")),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     type: Mapped[str]

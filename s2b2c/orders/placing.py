@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from s2b2c import metrics
 from s2b2c.config import settings
 from s2b2c.db import AnyRow
 from s2b2c.errors import BadArgument, LineProblem, NotFound, NotOnOffer, OutOfStock, PriceChanged, Refusal, Refused
@@ -112,7 +113,10 @@ async def _judge(
     )
     judged = [list(of_cart) for _, of_cart in groupby(rows, lambda row: row.n)]
     before = await _placed_before(session, [of_cart[0] for of_cart in judged if of_cart[0].placed_id is not None])
-    return [before.get(of_cart[0].placed_id) or _outcome(of_cart) for of_cart in judged]
+    outcomes = [before.get(of_cart[0].placed_id) or _outcome(of_cart) for of_cart in judged]
+    placed = sum(isinstance(outcome, Placed) for outcome in outcomes) - len(before)
+    metrics.count_when_committed(session, metrics.ORDERS_PLACED, placed)
+    return outcomes
 
 
 def check_lines(lines: Sequence[CartLine]) -> None:

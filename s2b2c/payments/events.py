@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, TypeAlias
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.errors import BadArgument, Refused
@@ -144,3 +144,20 @@ async def mark_handled(session: AsyncSession, ids: Sequence[str], now: datetime)
     await session.execute(
         update(StripeEvent).where(StripeEvent.id.in_(ids), StripeEvent.handled_at.is_(None)).values(handled_at=now)
     )
+
+
+async def forget_events(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete the oldest events that were handled before this moment; returns how many.
+
+    What they said stands in payments, refunds and claims. They are asked only for what came in the wrong order, and
+    Stripe sends nothing again after 30 days.
+    """
+    oldest = (
+        select(StripeEvent.id)
+        .where(StripeEvent.handled_at < before)
+        .order_by(StripeEvent.handled_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    gone = await session.scalars(delete(StripeEvent).where(StripeEvent.id.in_(oldest)).returning(StripeEvent.id))
+    return len(gone.all())

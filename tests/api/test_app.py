@@ -6,13 +6,17 @@ import re
 
 import httpx
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
+from s2b2c import app
 from s2b2c.app import Webhook, create_app
-from s2b2c.db import Database
+from s2b2c.db import Database, revisions
 from tests import factories
 from tests.api.client import SECRET, Api, api_on
 from tests.serving import serving
+from tests.stripe_fake import Fake
 
 
 async def test_the_explorer_needs_no_other_server(api: Api) -> None:
@@ -36,18 +40,62 @@ async def test_the_explorer_may_run_its_own_script_only(api: Api) -> None:
     assert not re.findall(r"\son\w+=|style=", response.text)
 
 
-async def test_health_asks_the_database(api: Api) -> None:
-    response = await api.http.get("/health")
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
-    assert api.statements == ["SELECT 1"]
+async def _ready(api: Api) -> tuple[int, str]:
+    response = await api.http.get("/ready")
+    assert response.json()["payments"] == "off"
+    return response.status_code, response.json()["database"]
 
 
-async def test_health_without_a_database(database_url: str) -> None:
+async def test_ready_is_one_statement(api: Api) -> None:
+    assert await _ready(api) == (200, "ready")
+    assert api.statements == ["SELECT version_num FROM alembic_version"]
+
+
+async def test_ready_with_payments(db: Database, stripe: Fake) -> None:
+    async with api_on(db) as api:
+        assert (await api.http.get("/ready")).json() == {"database": "ready", "payments": "on"}
+
+
+async def test_alive_without_a_database_and_not_ready(database_url: str) -> None:
     gone = Database(make_url(database_url).set(database="nowhere").render_as_string(hide_password=False))
     async with api_on(gone) as api:
-        response = await api.http.get("/health")
+        alive = await api.http.get("/health")
+        assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+        assert api.statements == []
+        assert await _ready(api) == (503, "no answer")
     await gone.close()
-    assert (response.status_code, response.json()) == (503, {"status": "no database"})
+
+
+async def test_a_database_that_is_slow_is_not_waited_for(
+    api: Api, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_READY_WITHIN_S", 0.2)
+    engine = create_async_engine(database_url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE alembic_version"))
+        assert await _ready(api) == (503, "no answer")
+    await engine.dispose()
+    assert await _ready(api) == (200, "ready")
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (f"UPDATE alembic_version SET version_num = '{revisions()[1]}'", (503, "not migrated")),
+        ("UPDATE alembic_version SET version_num = 'of-a-newer-program'", (200, "ready")),
+        ("DELETE FROM alembic_version", (503, "not migrated")),
+        ("DROP TABLE alembic_version", (503, "not migrated")),
+    ],
+)
+async def test_only_a_database_that_is_migrated_is_ready(
+    api: Api, database_url: str, statement: str, said: tuple[int, str]
+) -> None:
+    """Where a newer program has migrated it, this one goes on until it is replaced."""
+    engine = create_async_engine(database_url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+    assert await _ready(api) == said
 
 
 async def test_over_real_http(db: Database) -> None:
@@ -71,8 +119,7 @@ async def test_who_leaves_in_the_middle_of_a_question_breaks_nothing(
     db: Database, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Real HTTP: the head of a question and half of its body, and nobody any more."""
-    app = create_app(db, token_secret=SECRET, webhook=Webhook(["whsec_x"], livemode=False))
-    async with serving(app) as address:
+    async with serving(create_app(db, token_secret=SECRET, webhook=Webhook(["whsec_x"], livemode=False))) as address:
         head = f"POST {path} HTTP/1.1\r\nHost: s2b2c\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
         for body in ("", '{"query":'):
             _, writer = await asyncio.open_connection("127.0.0.1", make_url(address).port)

@@ -158,7 +158,7 @@ async def _system(url: str, shop: str, fake: Fake) -> AsyncIterator[None]:
 
 async def _is_served(http: httpx.AsyncClient, shop: str) -> bool:
     try:
-        return (await http.get(f"{shop}/health")).status_code == 200
+        return (await http.get(f"{shop}/ready")).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -8,7 +8,7 @@ from strawberry.schema import ExceptionHandler
 from strawberry.types.field import StrawberryField
 from strawberry.types.union import StrawberryUnion
 
-from s2b2c import errors
+from s2b2c import errors, logs
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.errors import Refusal, Refused
 
@@ -163,7 +163,10 @@ class _Told(ExceptionHandler[Refused]):
 
     def handle(self, exception: Refused, *, field: StrawberryField, info: Any) -> Refusal | None:  # noqa: ARG002
         members = field.type.types if isinstance(field.type, StrawberryUnion) else ()
-        return exception.refusal if _TYPES.get(type(exception.refusal)) in members else None
+        if _TYPES.get(type(exception.refusal)) not in members:
+            return None
+        logs.note_outcome(exception.refusal.code)
+        return exception.refusal
 
 
 HANDLERS = tuple(map(_Told, _TYPES.values()))
