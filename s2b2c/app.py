@@ -20,6 +20,7 @@ from s2b2c.api.context import Context
 from s2b2c.api.http import GraphQL
 from s2b2c.api.limits import MAX_BODY_BYTES
 from s2b2c.api.placing import Placing
+from s2b2c.api.rates import Rates
 from s2b2c.api.schema import schema
 from s2b2c.api.telemetry import Telemetry
 from s2b2c.config import settings
@@ -54,12 +55,13 @@ def create_app(
     gateway: payments.Gateway | None = None,
     webhook: Webhook | None = None,
     trusted_only: bool = False,
+    rates: Rates | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
     """The app on this database. It closes it, and the gateway, when it stops.
 
     Without a gateway it takes no payments; without `webhook` it believes nobody to be Stripe; with `trusted_only` it
-    runs no other documents than graphql/operations.
+    runs no other documents than graphql/operations; without `rates` anybody may ask as much as they like.
     """
 
     @asynccontextmanager
@@ -80,6 +82,7 @@ def create_app(
             address=address_of(request),
             gateway=gateway,
             placing=placing,
+            rates=rates,
         )
 
     async def health(_: Request) -> Response:

@@ -1,18 +1,11 @@
 """The command line: `s2b2c --help`."""
 
 import asyncio
-import os
-import secrets
 import signal
-import socket
-import subprocess
 import sys
-import threading
 import time
 import traceback
-import urllib.error
-import urllib.request
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -40,22 +33,22 @@ from s2b2c import (
     main_job,
     metrics,
     payments,
+    processes,
     ranking,
     settlements,
     worker,
 )
 from s2b2c.api import documents, schema
+from s2b2c.api.rates import Rates
 from s2b2c.app import Webhook, create_app
 from s2b2c.config import CHECKOUT, SHANGHAI, resource, settings, state_dir
 from s2b2c.db import Database, MigrationError, check_current, migrate
 from s2b2c.errors import Refused
+from s2b2c.processes import CommandError
 
 BACKSTOP = timedelta(seconds=5)
 """How long after the deadline of its operation the database itself ends a statement; the command line has none."""
 ROLLUPS_EVERY = timedelta(seconds=15)
-PARENT = "S2B2C_PARENT"
-"""Set for a child of `s2b2c up`: it ends when its standard input does, however its parent died."""
-
 T = TypeVar("T")
 Kind = Literal["tiers", "network", "catalogue", "stores", "listings", "plans", "orders"]
 Role = Literal["distributor", "brand", "finance", "operator"]
@@ -73,10 +66,6 @@ export_app = typer.Typer(no_args_is_help=True, help="Write files for finance.")
 app.add_typer(export_app, name="export")
 app.add_typer(cli_plans.app, name="plan")
 app.add_typer(cli_accounts.app, name="operator")
-
-
-class CommandError(Exception):
-    """Something the user can mend; the message says how."""
 
 
 def main() -> None:
@@ -305,7 +294,7 @@ def schema_() -> None:
 def serve() -> None:
     """Serve GraphQL on S2B2C_HOST and S2B2C_PORT."""
     logs.write_to_stderr(settings().log)
-    _end_with_parent()
+    processes.end_with_parent()
     crypto.keys()  # made now or never: not by two requests at once, and not by the first customer
     with _server() as url:
         deadline = timedelta(seconds=settings().operation_seconds)
@@ -317,6 +306,7 @@ def serve() -> None:
             gateway=payments.connect(),
             webhook=Webhook.of_settings(),
             trusted_only=settings().documents == "trusted",
+            rates=Rates(database, of_person=settings().person_requests, of_address=settings().address_requests),
         )
         options: dict[str, Any] = {
             "log_config": None,  # its own log would be told in another form, and hold what stands in addresses
@@ -331,7 +321,7 @@ def serve() -> None:
 def worker_() -> None:
     """Run what happens by itself: the daily totals, and the jobs that wait."""
     logs.write_to_stderr(settings().log)
-    _end_with_parent()
+    processes.end_with_parent()
 
     async def work(db: Database) -> None:
         stop = asyncio.Event()
@@ -360,21 +350,11 @@ def _tell_prometheus(port: int | None, **pools: Database) -> None:
             ) from None
 
 
-def _end_with_parent() -> None:
-    def watch() -> None:
-        while os.read(0, 1):  # not through sys.stdin, whose lock would be held when the process ends
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    if os.environ.get(PARENT):
-        threading.Thread(target=watch, daemon=True).start()
-
-
 @app.command()
 def up() -> None:
     """The whole system: migrate, run the main job on the sample network, then serve with a worker, until Ctrl-C."""
     host, port = settings().host, settings().port
-    _refuse_busy_port(host, port)
+    processes.refuse_busy_port(host, port)
     with _server() as url:
         asyncio.run(migrate(settings().owner_database_url or url))
         sample = CHECKOUT / "seed" / "sample"
@@ -382,11 +362,11 @@ def up() -> None:
             job = main_job.Job(sample, date(2026, 8, 1), date(2026, 11, 1), state_dir() / "exports")
             asyncio.run(_main_job(url, job))
         with (
-            _stripe(host, port) as stripe,
-            _sign_in() as sign_in,
-            _children(stripe | sign_in | {"S2B2C_DATABASE_URL": url}, "serve", "worker") as children,
+            processes.stripe(host, port) as stripe,
+            processes.sign_in() as sign_in,
+            processes.children(stripe | sign_in | {"S2B2C_DATABASE_URL": url}, "serve", "worker") as children,
         ):
-            _wait_until_served(host, port, children)
+            processes.wait_until_served(host, port, children)
             if stripe:
                 out.print(
                     f"No S2B2C_STRIPE_API_KEY is set: payments go to a stand-in at {stripe['S2B2C_STRIPE_API_BASE']}",
@@ -411,101 +391,6 @@ async def _main_job(url: str, job: main_job.Job) -> None:
             await main_job.run(db, job, out, progress)
 
     await _on(url, work)
-
-
-def _refuse_busy_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CommandError(
-                f"cannot listen on {host}:{port} ({error.strerror}); "
-                f"choose another port: S2B2C_PORT={port + 1} make run"
-            ) from None
-
-
-@contextmanager
-def _children(given: Mapping[str, str], *commands: str) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Our own commands as processes, ended in the order they were started; each ends by itself should we be killed."""
-    environment = os.environ | given | {PARENT: str(os.getpid())}
-    children: list[subprocess.Popen[bytes]] = []
-    try:
-        for command in commands:
-            call = [sys.executable, "-m", "s2b2c.cli", command]
-            # A session of its own: Ctrl-C reaches us alone, and we end the children in order.
-            children.append(subprocess.Popen(call, env=environment, stdin=subprocess.PIPE, start_new_session=True))
-        yield children
-    finally:
-        for child in children:
-            _end(child)
-
-
-@contextmanager
-def _stripe(host: str, port: int) -> Iterator[dict[str, str]]:
-    """Where no key is set and a checkout has one: a stand-in for Stripe, and the settings that lead to it."""
-    if settings().stripe_api_key or not (CHECKOUT / "tests" / "stripe_fake").is_dir():
-        yield {}
-        return
-    key, secret = f"sk_test_{secrets.token_hex(12)}", f"whsec_{secrets.token_hex(12)}"
-    ours = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  it is not bound here
-    words = ["--webhook", f"http://{ours}:{port}/stripe/events", "--key", key, "--secret", secret]
-    with _stand_in("stripe_fake", *words) as address:
-        yield {
-            "S2B2C_STRIPE_API_KEY": key,
-            "S2B2C_STRIPE_WEBHOOK_SECRET": secret,
-            "S2B2C_STRIPE_API_BASE": address,
-        }
-
-
-@contextmanager
-def _sign_in() -> Iterator[dict[str, str]]:
-    """Where neither is set and a checkout has one: a stand-in for WeChat and an SMS gateway, as for Stripe."""
-    if settings().sms_url or settings().wechat_app_id or not (CHECKOUT / "tests" / "wechat_fake").is_dir():
-        yield {}
-        return
-    app_id, app_secret = f"wx{secrets.token_hex(8)}", secrets.token_hex(16)
-    with _stand_in("wechat_fake", "--app-id", app_id, "--app-secret", app_secret) as address:
-        yield {
-            "S2B2C_SMS_URL": f"{address}/sms",
-            "S2B2C_WECHAT_APP_ID": app_id,
-            "S2B2C_WECHAT_APP_SECRET": app_secret,
-            "S2B2C_WECHAT_API_BASE": address,
-        }
-
-
-@contextmanager
-def _stand_in(name: str, *words: str) -> Iterator[str]:
-    """The address of a stand-in of tests/ that serves as long as the block runs."""
-    call = [sys.executable, "-m", f"tests.{name}", "--until-stdin-ends", *words]
-    child = subprocess.Popen(
-        call, cwd=CHECKOUT, start_new_session=True, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert child.stdout is not None
-        if not (address := child.stdout.readline().strip()):
-            raise CommandError(f"the stand-in {name} did not start; see above")
-        yield address
-    finally:
-        _end(child)
-
-
-def _end(child: subprocess.Popen[Any]) -> None:
-    child.terminate()
-    try:
-        child.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _wait_until_served(host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:
-    while all(child.poll() is None for child in children):
-        try:
-            with urllib.request.urlopen(f"http://{host}:{port}/ready", timeout=5):
-                return
-        except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     """Seconds after which an operation of the API is stopped, with its SQL."""
     documents: Literal["any", "trusted"] = "any"
     """What GraphQL runs: anything within the limits, or the documents of graphql/operations and nothing else."""
+    person_requests: int = Field(600, ge=30)
+    """Requests to GraphQL that a person may send a minute, over all processes."""
+    address_requests: int = Field(6_000, ge=30)
+    """Requests to GraphQL that may come a minute from one address, which many phones may share."""
     data_keys: SecretStr | None = None
     """Encrypt personal data: `name:key` with commas between, a key being 32 bytes in base64. The first encrypts, all
     decrypt; made and kept in `state_dir()` when not set."""

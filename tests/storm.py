@@ -26,9 +26,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c import embedded
 from s2b2c.api.types.ids import decode, encode
 from s2b2c.audit import audit
-from s2b2c.cli import PARENT
 from s2b2c.config import CHECKOUT
 from s2b2c.db import Database
+from s2b2c.processes import PARENT
 from tests import shoppers
 from tests.bench.world import Shape, found, recruit
 from tests.commands import cli

@@ -11,7 +11,7 @@ retention   what of it is kept, and for how long
 """
 
 from s2b2c.accounts.invitations import Invited, accept, invite
-from s2b2c.accounts.limits import GUESTS, take
+from s2b2c.accounts.limits import GUESTS, Limit, take
 from s2b2c.accounts.retention import forget
 from s2b2c.accounts.sessions import SignedIn, end, refresh
 from s2b2c.accounts.signing_in import (
@@ -31,6 +31,7 @@ __all__ = [
     "MIN_SECRET_LENGTH",
     "Caller",
     "Invited",
+    "Limit",
     "SignedIn",
     "Viewer",
     "accept",

@@ -11,7 +11,7 @@ from s2b2c.models import Invitation, OneTimeCode, RateLimit, Session
 RETENTION = timedelta(days=30)
 """How long it can be looked up when and why a session ended, and who was invited and did not come."""
 
-_ROW = literal_column("ctid")
+_ROW: ColumnElement[object] = literal_column("ctid")
 
 
 async def forget(session: AsyncSession, now: datetime, *, limit: int) -> int:

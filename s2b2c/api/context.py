@@ -12,6 +12,7 @@ from s2b2c import accounts, logs, payments
 from s2b2c.accounts import Viewer
 from s2b2c.api.loaders import Loaders
 from s2b2c.api.placing import Placing
+from s2b2c.api.rates import Rates
 from s2b2c.db import Database
 from s2b2c.errors import Forbidden, PaymentsOff, Refused, Unauthenticated
 
@@ -29,8 +30,9 @@ class Context(BaseContext):
         address: str,
         gateway: payments.Gateway | None,
         placing: Placing,
+        rates: Rates | None,
     ) -> None:
-        """Without a `gateway` there are no payments."""
+        """Without a `gateway` there are no payments; without `rates` anybody may ask as much as they like."""
         super().__init__()
         self.db = db
         self.load = Loaders(db, clock)
@@ -41,8 +43,14 @@ class Context(BaseContext):
         self.node_types: dict[int, str] = {}
         """Of the rows that `node` has read, by their `id()`: what they are in GraphQL."""
         self._gateway = gateway
+        self._rates = rates
         self._authorization = authorization
         self._viewer: asyncio.Task[Viewer] | None = None
+
+    async def count_request(self) -> None:
+        """Raises Refused(TooManyRequests) where too many come from this address."""
+        if self._rates is not None:
+            await self._rates.count_address(self.address, self.clock())
 
     async def viewer(self) -> Viewer:
         """Who is asking, looked up once however many doors ask. Raises Refused(Unauthenticated)."""
@@ -88,6 +96,8 @@ class Context(BaseContext):
             viewer = await accounts.viewer_of(session, token.strip(), self.secret, self.clock())
         if (request := logs.current.get()) is not None:
             request.account_id, request.role = viewer.account_id, viewer.role
+        if self._rates is not None:
+            await self._rates.count_person(viewer, self.clock())
         return viewer
 
 

@@ -24,6 +24,7 @@ from s2b2c.api.documents import Document
 from s2b2c.api.limits import MAX_BODY_BYTES
 from s2b2c.api.schema import Schema, published
 from s2b2c.db import MAX_INT64
+from s2b2c.errors import Refused, TooManyRequests
 
 T = TypeVar("T")
 
@@ -55,12 +56,18 @@ class Unacceptable(Exception):
     """
 
     def __init__(
-        self, message: str, status: int = 400, code: str = "BAD_REQUEST", *, allow: str = "", well_formed: bool = False
+        self,
+        message: str,
+        status: int = 400,
+        code: str = "BAD_REQUEST",
+        *,
+        headers: Mapping[str, str] | None = None,
+        well_formed: bool = False,
     ) -> None:
         super().__init__(message)
         self.error = GraphQLError(message, extensions={"code": code})
         self.status = status
-        self.allow = allow
+        self.headers = headers or {}
         self.well_formed = well_formed
 
 
@@ -97,14 +104,14 @@ class GraphQL:
         media_type = JSON
         try:
             media_type = _media_type(accept)
+            context = self._context(request)
+            await _admit(context)
             asked = _asked(_of_url(request.scope["query_string"]) if by_url else await _of_body(request))
             document = self._public(asked) if by_url else self._allowed(asked)
-            result = await self._run(document, asked, request)
+            result = await self._run(document, asked, context)
         except Unacceptable as refusal:
             status = 200 if refusal.well_formed and media_type == JSON else refusal.status
-            headers = {"Allow": refusal.allow} if refusal.allow else {}
-            if by_url:
-                headers["Cache-Control"] = "no-store"
+            headers = {**refusal.headers, **({"Cache-Control": "no-store"} if by_url else {})}
             return _response({"errors": [refusal.error.formatted]}, status, media_type, headers)
         return _told(result, media_type, _caching(request, result) if by_url else {})
 
@@ -139,16 +146,26 @@ class GraphQL:
             message = "There is no trusted document of this documentId: it is sha256: and the hash of the document."
             raise Unacceptable(message, code="DOCUMENT_NOT_FOUND", well_formed=True) from None
 
-    async def _run(self, document: str, asked: Asked, request: Request) -> ExecutionResult:
+    async def _run(self, document: str, asked: Asked, context: Context) -> ExecutionResult:
         try:
             return await self._schema.execute(
                 document,
                 variable_values=asked.variables,
-                context_value=self._context(request),
+                context_value=context,
                 operation_name=asked.operation_name,
             )
         except CannotGetOperationTypeError:
             raise Unacceptable("The document has no operation of this operationName.", well_formed=True) from None
+
+
+async def _admit(context: Context) -> None:
+    try:
+        await context.count_request()
+    except Refused as refused:
+        refusal = refused.refusal
+        assert isinstance(refusal, TooManyRequests)
+        wait = {"Retry-After": str(refusal.retry_after_s)}
+        raise Unacceptable(refusal.message, 429, refusal.code, headers=wait) from None
 
 
 def _told(result: ExecutionResult, media_type: str, headers: Mapping[str, str]) -> Response:
@@ -256,7 +273,7 @@ def _of_url(query_string: bytes) -> object:
 
 
 def _refuse_method(message: str, allow: str) -> NoReturn:
-    raise Unacceptable(message, 405, "METHOD_NOT_ALLOWED", allow=allow)
+    raise Unacceptable(message, 405, "METHOD_NOT_ALLOWED", headers={"Allow": allow})
 
 
 def _asked(parameters: object) -> Asked:
