@@ -249,6 +249,7 @@ async def staged(
         environment = {
             "S2B2C_DATABASE_URL": url,
             "S2B2C_PORT": f"{port}",
+            "S2B2C_ADDRESS_REQUESTS": "1000000000",
             "S2B2C_TOKEN_SECRET": _SECRET,
             "S2B2C_STRIPE_API_KEY": fake.settings.api_key,
             "S2B2C_STRIPE_WEBHOOK_SECRET": fake.secret,

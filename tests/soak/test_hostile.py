@@ -37,7 +37,8 @@ async def server(db: Database, database_url: str) -> AsyncIterator[str]:
     """The address of `serve`."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    process = start(database_url, "serve", S2B2C_PORT=f"{port}", S2B2C_TOKEN_SECRET=SECRET)
+    settings = {"S2B2C_PORT": f"{port}", "S2B2C_TOKEN_SECRET": SECRET, "S2B2C_ADDRESS_REQUESTS": "1000000000"}
+    process = start(database_url, "serve", **settings)
     said = asyncio.create_task(asyncio.to_thread(process.communicate))  # as it is said, so that it never has to wait
     url = f"http://127.0.0.1:{port}"
     try:
