@@ -2,13 +2,8 @@
 
 import asyncio
 import json
-import re
-import socket
-import time
-import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +27,7 @@ from tests.api.operations import check
 from tests.api.shopping import Json, done, refuses, written
 from tests.api.test_nonsense import NONSENSE
 from tests.api.test_nonsense import _variables as values_of
-from tests.commands import start
+from tests.serving import processes
 from tests.signing import OTHER_PHONE, PHONE, point_at
 from tests.wechat_fake import Fake, User, running
 
@@ -352,41 +347,9 @@ def test_the_address_that_asks(
 # Two processes
 
 
-@contextmanager
-def serving(url: str, count: int, **environment: str) -> Iterator[list[str]]:
-    """The addresses of so many `s2b2c serve` on one database, and what they wrote is looked through at the end."""
-    ports = []
-    for _ in range(count):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            ports.append(probe.getsockname()[1])
-    processes = [start(url, "serve", S2B2C_PORT=str(port), **environment) for port in ports]
-    addresses = [f"http://127.0.0.1:{port}" for port in ports]
-    try:
-        for address in addresses:
-            _wait(address)
-        yield addresses
-    finally:
-        for process in processes:
-            process.terminate()
-        said = "".join("".join(process.communicate(timeout=60)) for process in processes)
-    assert "Traceback" not in said
-    assert not re.search(r"\b(\d{6}|1[3-9]\d{9})\b", said), said
-
-
-def _wait(address: str) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310  our own address
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("it does not serve")
-
-
 async def test_limits_and_sessions_hold_with_two_servers(db: Database) -> None:
     async with running() as fake:
-        with serving(db.url, 2, S2B2C_SMS_URL=fake.sms_url) as addresses:
+        with processes(db.url, 2, S2B2C_SMS_URL=fake.sms_url) as addresses:
             async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
                 await _storm(db, fake, http, addresses)
 
