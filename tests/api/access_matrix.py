@@ -25,19 +25,30 @@ MATRIX: dict[str, dict[str, str]] = {
         "ShopNode": "id",
         "EnumLabels": "name values",
         "EnumValue": "name label",
-        "Mutation": "enterAsGuest",
+        "Mutation": (
+            "enterAsGuest requestCode signInWithCode signInWithPassword signInWithWechat refreshSession acceptInvitation"
+        ),
         "GuestResult": "token",
+        "CodeSent": "expiresInS",
+        "SignedIn": "accessToken accessTokenExpiresAt refreshToken membership memberships",
+        "Membership": "id role name state",
+        "BadArgument": "code message",
+        "NotFound": "code message",
+        "WrongState": "code message",
+        "SignInOff": "code message",
+        "TooManyRequests": "code message retryAfterS",
+        "WrongCredentials": "code message",
     },
     "customer distributor brand finance operator": {
         "Store": "id slug title region",
         "PaymentsOff": "code message",
+        "Mutation": "signOut changePassword",
+        "SignedOut": "sessions",
+        "PasswordChanged": "at",
     },
     "customer distributor brand operator": {
         "Parcel": "carrier trackingNo shippedAt contents",
         "ParcelContent": "lineNo quantity",
-        "BadArgument": "code message",
-        "NotFound": "code message",
-        "WrongState": "code message",
     },
     "distributor brand finance operator": {
         "Tier": "id code rank name isLeader",
@@ -81,6 +92,10 @@ MATRIX: dict[str, dict[str, str]] = {
         "AlreadyTaken": "code message",
         "NotSelectable": "code message",
         "PriceOutOfBand": "code message lowestPrice highestPrice",
+    },
+    "brand operator": {
+        "Mutation": "invite",
+        "Invited": "token expiresAt",
     },
     "finance operator": {
         "Payment": "id method amount state intentId createdAt succeededAt returnedAt",
@@ -318,7 +333,11 @@ SECRETS: dict[str, Secret] = {
         "PartnerQuery.statement PartnerQuery.statements BrandQuery.statement BrandQuery.statements Statement.net "
         "Statement.gross FinanceQuery.statement FullSettlementRun.statements FullStatement.net RunTotals.statements",
     ),
-    "what whoever holds it is let in by": Secret(EVERYBODY, "GuestResult.token"),
+    "what whoever holds it is let in by": Secret(
+        EVERYBODY,
+        "GuestResult.token SignedIn.accessToken SignedIn.accessTokenExpiresAt SignedIn.refreshToken Invited.token",
+    ),
+    "a way to another password": Secret(EVERYBODY, "Mutation.signInWithPassword Mutation.changePassword"),
     "what an order is paid by": Secret("customer", "PaymentOpened.clientSecret PaymentOpened.url"),
     "where somebody tells who they are, to be paid": Secret("distributor brand", "PayoutsOnboarding.url"),
 }

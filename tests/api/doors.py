@@ -1,8 +1,13 @@
 """Who stands at the doors of the sample network, and one thing there of every kind that has an id."""
 
-from s2b2c import orders
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from s2b2c import accounts, models, orders
+from s2b2c.accounts import people, sessions
 from s2b2c.api.types.ids import decode, encode
-from tests.api.client import Api
+from tests.api.client import SECRET, Api
 from tests.api.conftest import NOW
 from tests.api.shopping import HOME, Json, done
 from tests.api.test_jobs import some_held
@@ -20,6 +25,24 @@ OTHERS: dict[str, dict[str, str]] = {
     "brand": {"role": "brand", "brand": "澄露原述"},
 }
 """Strangers to them, in the same roles; the distributor stands right above the other."""
+
+
+async def signed_in(api: Api, role: str) -> str:
+    """The token of a new session, of whoever stands there."""
+    token, now = await api.token(**WHO[role]), datetime.now(UTC)
+    async with api.db.write() as session:
+        account_id = (await accounts.viewer_of(session, token, SECRET, now)).account_id
+        held = select(models.Membership.person_id).where(models.Membership.account_id == account_id)
+        if (person_id := await session.scalar(held)) is None:
+            session.add(person := models.Person())
+            await session.flush()
+            person_id = person.id
+            await people.join(session, person_id, account_id)
+        begun = await sessions.start(
+            session, person_id, method="password", account_id=account_id, secret=SECRET, now=now
+        )
+    assert begun.access_token is not None
+    return begun.access_token
 
 
 async def lived_in(api: Api) -> None:

@@ -7,20 +7,30 @@ import json
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import select, text
 
-from s2b2c import models
+from s2b2c import accounts, models
+from s2b2c.accounts import people
 from s2b2c.api.types.ids import encode, parts
 from s2b2c.config import resource
 from tests import factories
-from tests.api.client import Api
+from tests.api.client import SECRET, Api
 from tests.api.doors import WHO, lived_in
 
-ROLES = {"shop": "customer", "partner": "distributor", "brand": "brand", "finance": "finance", "operator": "operator"}
+ROLES = {
+    "shop": "customer",
+    "partner": "distributor",
+    "brand": "brand",
+    "finance": "finance",
+    "operator": "operator",
+    "account": "operator",
+}
 """Who enters each door."""
 TOLD = {"BAD_ARGUMENT", "BAD_REQUEST", "UNAUTHENTICATED", "FORBIDDEN"}
+PHONE, PASSWORD = "13800001234", "correct horse 电池"
 DAYS = {"from": "2026-10-01", "to": "2026-11-01"}
 
 
@@ -79,7 +89,8 @@ KINDS = {
     "ledger-account": Kind("SELECT id FROM ledger_accounts", {"finance": "false"}),
     "plan": Kind("SELECT id FROM plans", {"operator": "false"}),
     "job": Kind("SELECT id FROM pgqueuer", {"operator": "false"}),
-    "distributor": Kind("SELECT id FROM distributors", {"operator": "false"}),
+    "distributor": Kind("SELECT id FROM distributors", {"operator": "false", "account": "false"}),
+    "membership": Kind("SELECT account_id FROM memberships", {"account": "role <> 'operator'"}),
     "tier": Kind("SELECT id FROM tiers", {"operator": "false", "brand": "false"}),
     "brand": Kind("SELECT id FROM brands", {"operator": "false", "partner": "false"}),
     "customer": Kind("SELECT id FROM customers", {}),
@@ -109,7 +120,22 @@ async def world(api: Api) -> dict[str, Variables]:
             row = (await session.execute(text(query), mine)).first()
             assert row is not None, name
             found[name] = encode(kind, *row)
+    signed = await an_operator(api)
+    assert signed.membership is not None
+    found |= {"membership": encode("membership", signed.membership.account_id), "refresh": signed.refresh_token}
     return _operations(found)
+
+
+async def an_operator(api: Api) -> accounts.SignedIn:
+    """One who has signed in, and a customer who has too."""
+    now = datetime.now(UTC)
+    await accounts.create_operator(api.db, PHONE, PASSWORD, now)
+    async with api.db.write() as session:
+        person = models.Person()
+        session.add(person)
+        await session.flush()
+        await people.be_customer(session, person.id, None)
+    return await accounts.with_password(api.db, PHONE, PASSWORD, accounts.Caller("203.0.113.7", now, SECRET))
 
 
 async def viewer_key(session: Any, role: str) -> int | None:
@@ -220,6 +246,8 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "operator/ActivatePlan": {"id": own["plan"]},
         "operator/RefundOrder": {"order": order, "lines": [{"lineNo": 1}], **why},
         "operator/RetryJob": {"id": own["job"]},
+        "account/RefreshSession": {"refreshToken": own["refresh"], "membership": own["membership"]},
+        "account/Invite": {"input": {"phone": PHONE, "role": "DISTRIBUTOR", "distributor": own["distributor"]}},
     }
 
 
@@ -328,7 +356,7 @@ class Asker:
             variables = variables[step]
         letters = list(variables)
         for _ in range(self.drawn.randint(1, 4)):
-            letters[self.drawn.randrange(len(letters))] = self.drawn.choice("Aaz09_-= \0é产\u202e:/+")
+            letters[self.drawn.randrange(len(letters))] = self.drawn.choice("Aaz09_-= \x01é产\u202e:/+")
         return "".join(letters[: self.drawn.randint(0, len(letters))])
 
 

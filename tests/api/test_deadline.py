@@ -129,7 +129,7 @@ async def test_orders_of_others_are_placed_all_the_same(api: Api, monkeypatch: p
     monkeypatch.setattr(orders, "place", place)
     assert [answer.get("errors") for answer in answers] == [[STOPPED], None] * 3
     assert sum(map(len, batches)) == 6
-    assert max(map(len, batches)) >= 4, "who stopped waiting is placed with others"
+    assert max(map(len, batches)) > 1, "who stopped waiting is placed with others"
     async with api.db.read() as session:
         numbers = set((await session.scalars(select(models.Order.order_no))).all())
     assert len(numbers) == 6, "also of those who did not wait any longer"

@@ -47,7 +47,16 @@ OPERATIONS = {
 MENTIONS = {
     *("AddressRemoved", "JobRetried", "RefundAsked"),  # what a mutation says it has done
     *("Brand", "Product", "Store", "DistributorName", "Distributor", "UplineMember", "SimulatedDistributor"),
-    *("Plan", "SettlementRun", "LedgerAccount", "Tier", "TierInUse", "ChangedBy", "BoundCustomer"),  # less of something
+    *(
+        "Plan",
+        "SettlementRun",
+        "LedgerAccount",
+        "Tier",
+        "TierInUse",
+        "ChangedBy",
+        "BoundCustomer",
+        "Membership",
+    ),  # less of something
     *("Variant", "OfferedVariant", "SupplyVariant", "OwnListing", "ExplainedCommission", "OrderLife", "Payment"),
     *("RefundRequest", "Rule", "StatementLine", "FullStatementLine", "Transfer", "RefusedTouch"),  # a part of something
 }
@@ -115,7 +124,7 @@ async def test_what_is_not_there_is_null(sample: Api, kind: str) -> None:
 async def test_what_is_no_id_is_refused(sample: Api, kind: str) -> None:
     operation = OPERATIONS[kind]
     token = await sample.token(**WHO[ROLES[operation.partition("/")[0]]])
-    for text in ("", "garbage", "\0", "编号", encode("store", 2**63), "9" * 3000, encode("store", 1).rstrip("=")):
+    for text in ("", "garbage", "\x01", "编号", encode("store", 2**63), "9" * 3000, encode("store", 1).rstrip("=")):
         answer = await sample.run(operation, token, id=text)
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_ARGUMENT"], text
 

@@ -69,7 +69,7 @@ async def test_a_customer_that_was_imported(sample: Api) -> None:
     await check(sample, "shop/Me", token, statements=3, case="imported")
     found = await check(sample, "shop/Orders", token, first=2, lines=1, statements=3)
     (newest, *_) = found["data"]["shop"]["me"]["orders"]["edges"]
-    answer = await sample.run("shop/Orders", token, first=100, lines=100)
+    answer = await sample.run("shop/Orders", token, first=100)
     assert len(sample.statements) == 3
     assert len(answer["data"]["shop"]["me"]["orders"]["edges"]) > 2
     await check(sample, "shop/Orders", token, state="CANCELLED", statements=2, case="none")
@@ -79,7 +79,7 @@ async def test_a_customer_that_was_imported(sample: Api) -> None:
 async def test_the_orders_of_a_sellers_customers(sample: Api) -> None:
     token = await _seller(sample)
     await check(sample, "partner/Orders", token, first=2, lines=2, statements=4)
-    answer = await sample.run("partner/Orders", token, first=100, lines=100, parcels=100)
+    answer = await sample.run("partner/Orders", token, first=100)
     assert len(answer["data"]["partner"]["orders"]["edges"]) > 50
     assert len(sample.statements) == 4
 
@@ -189,7 +189,7 @@ async def test_many_supply_orders(stripe: Fake, own_sample: Api) -> None:
     maker = await own_sample.token("brand", brand=brand)
     counts: list[tuple[int, int]] = []
     for first in (1, 100):
-        answer: Any = await own_sample.run("brand/SupplyOrders", maker, first=first, lines=100, parcels=100)
+        answer: Any = await own_sample.run("brand/SupplyOrders", maker, first=first)
         counts.append((len(answer["data"]["brand"]["supplyOrders"]["edges"]), len(own_sample.statements)))
     assert counts == [(1, 4), (3, 4)]
 

@@ -93,6 +93,13 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "FAILED": ("退款失败", "Failed"),
     },
     "RefundState": {"WAITING": ("待付款到账", "Waiting for the payment"), "APPLIED": ("已退款", "Applied")},
+    "Role": {
+        "CUSTOMER": ("消费者", "Customer"),
+        "DISTRIBUTOR": ("分销商", "Distributor"),
+        "BRAND": ("品牌方", "Brand"),
+        "FINANCE": ("财务", "Finance"),
+        "OPERATOR": ("平台运营", "Operator"),
+    },
     "RuleChangeKind": {"ADDED": ("新增", "Added"), "REMOVED": ("删除", "Removed"), "CHANGED": ("修改", "Changed")},
     "RuleScope": {
         "VARIANT": ("规格", "Variant"),

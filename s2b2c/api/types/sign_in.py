@@ -23,7 +23,7 @@ class Role(Enum):
 @strawberry.type(description="Something you may act as: a person may be a distributor and staff of a brand.")
 class Membership:
     id: strawberry.ID = computed(lambda row: encode("membership", row.account_id))
-    role: Role = computed(lambda row: Role(row.role))
+    role: Role = computed(lambda row: Role(row.role), description="Which door it opens.")
     name: str | None = strawberry.field(description="Of the brand or the distributor.")
     state: str | None = strawberry.field(description="Of the distributor: suspended, eliminated and so on.")
 
@@ -36,7 +36,7 @@ class SignedIn:
         description="Send it as Authorization: Bearer <token>. Null while you hold several memberships and have chosen "
         "none: choose with refreshSession."
     )
-    access_token_expires_at: datetime | None
+    access_token_expires_at: datetime | None = strawberry.field(description="Null without an access token.")
     refresh_token: str = strawberry.field(
         description="For refreshSession, once; a second time ends the session. Keep it where no script reads it."
     )
@@ -58,13 +58,13 @@ class SignedOut:
 
 @strawberry.type(description="You have another password; your other sessions have ended.")
 class PasswordChanged:
-    at: datetime
+    at: datetime = strawberry.field(description="From then on the old one opens nothing.")
 
 
 @strawberry.input(description="Who may join what. A brand invites to its own staff alone.")
 class InviteInput:
     phone: str = strawberry.field(description="A mobile phone: 11 digits, or + and digits for another country.")
-    role: Role
+    role: Role = strawberry.field(description="Any but CUSTOMER.")
     brand: strawberry.ID | None = strawberry.field(
         default=None, description="For the role BRAND; a brand's own if left out."
     )
@@ -76,4 +76,4 @@ class Invited:
     is_type_of: ClassVar[Any] = classmethod(errors.done)
 
     token: str = strawberry.field(description="Works once, with a code that is sent to the invited phone. Shown once.")
-    expires_at: datetime
+    expires_at: datetime = strawberry.field(description="Then it works no more.")
