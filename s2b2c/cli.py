@@ -35,6 +35,7 @@ from s2b2c import (
     payments,
     processes,
     ranking,
+    resealing,
     settlements,
     worker,
 )
@@ -76,7 +77,7 @@ def main() -> None:
         app(obj=_run)
     except (
         *(CommandError, MigrationError, embedded.EmbeddedServerError, Refused, imports.ImportRefused),
-        *(exports.ExportError, backup.BackupError),
+        *(exports.ExportError, backup.BackupError, crypto.SealError),
     ) as error:
         sys.exit(f"s2b2c: {error}")
     except ValidationError as error:
@@ -200,12 +201,15 @@ def export_settlement(
     form: Annotated[exports.Format, typer.Option("--format")] = "csv",
     language: Annotated[exports.Language, typer.Option()] = "zh",
     encoding: Annotated[exports.Encoding, typer.Option()] = "utf-8",
+    payees: Annotated[bool, typer.Option(help="With names, numbers and accounts, in full.")] = False,
 ) -> None:
     """Every statement of a settlement run, line by line, with control totals."""
 
     async def work(db: Database) -> None:
         with main_job.progress_bar(err) as progress:
-            await main_job.export(db, run, form, file, out, progress, language=language, encoding=encoding)
+            await main_job.export(
+                db, run, form, file, out, progress, language=language, encoding=encoding, with_payees=payees
+            )
 
     _run(work)
 
@@ -248,6 +252,20 @@ def restore(
             put = uvloop.run(backup.restore(owner_url, file, replace=replace, progress=partial(progress, "restoring")))
         out.print(f"{file}: {put.rows:,} rows of {put.made_at:%Y-%m-%d %H:%M} UTC are back", highlight=False)
         audit_()
+
+
+@app.command()
+def reseal() -> None:
+    """Bring all personal data under the first of S2B2C_DATA_KEYS; the system may go on meanwhile, and so may this."""
+    with _server() as url, main_job.progress_bar(err) as progress:
+        owner_url = settings().owner_database_url or url
+        uvloop.run(check_current(owner_url))
+        done = uvloop.run(resealing.reseal(owner_url, partial(progress, "sealing")))
+    out.print(f"{done.rows:,} rows are under the first key now.", highlight=False)
+    if done.left:
+        raise CommandError(
+            f"{done.left:,} rows came under an old key meanwhile: give all servers the new one, and go on"
+        )
 
 
 @app.command()

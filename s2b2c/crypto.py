@@ -28,14 +28,14 @@ class Keys:
 
     def __init__(self, data: Mapping[str, bytes], lookup: bytes) -> None:
         self._ciphers = {name: AESGCM(key) for name, key in data.items()}
-        self._first = next(iter(self._ciphers))
+        self.first = next(iter(self._ciphers))
         self._lookup = lookup
 
     def seal(self, plain: str, kind: str) -> str:
         """`<name of the key>.<nonce and ciphertext in base64>`. It opens as the same `kind` alone."""
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[self._first].encrypt(nonce, plain.encode(), kind.encode())
-        return f"{self._first}.{base64.urlsafe_b64encode(nonce + sealed).decode('ascii')}"
+        sealed = self._ciphers[self.first].encrypt(nonce, plain.encode(), kind.encode())
+        return f"{self.first}.{base64.urlsafe_b64encode(nonce + sealed).decode('ascii')}"
 
     def open(self, sealed: str, kind: str) -> str:
         """What was sealed. Raises SealError."""

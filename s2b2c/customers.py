@@ -5,21 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    DateTime,
-    Select,
-    SQLColumnExpression,
-    case,
-    cast,
-    func,
-    literal,
-    select,
-    text,
-    true,
-    update,
-)
+from sqlalchemy import BigInteger, DateTime, Select, bindparam, cast, func, literal, select, text, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
@@ -28,6 +14,7 @@ from s2b2c.db import AnyRow, page
 from s2b2c.errors import BadArgument, NotFound, Refused, WrongState
 from s2b2c.models import Address, Binding, Order, OrderAddress, Product, Store
 from s2b2c.network import lock_customer
+from s2b2c.sealed import masked
 
 MAX_ADDRESSES = 50
 _MAX_LENGTHS = {"recipient": 50, "region": 100, "street": 200}
@@ -111,16 +98,6 @@ async def bound_to(session: AsyncSession, customer_id: int, now: datetime) -> An
     return (await session.execute(query)).one_or_none()
 
 
-def masked(phone: SQLColumnExpression[str]) -> ColumnElement[str]:
-    """A phone number as its seller sees it: the first 3 digits and the last 4."""
-    digits = func.regexp_replace(phone, r"\D", "", "g")
-    hidden = func.length(digits) - 7
-    return case(
-        (hidden > 0, func.concat(func.left(digits, 3), func.repeat("*", hidden), func.right(digits, 4))),
-        (phone.is_not(None), "*******"),
-    )
-
-
 async def masked_phones(session: AsyncSession, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
     """By (distributor_id, customer_id): the masked phone of the newest order that the one sold the other."""
     asked = _asked("distributor_id", "customer_id", pairs)
@@ -184,10 +161,14 @@ def _checked(address: NewAddress) -> NewAddress:
 
 _NO_ADDRESS = NotFound("There is no such address of yours: read your addresses again.")
 
+_SEALED = [bindparam(name, type_=Address.__table__.c[name].type) for name in ("recipient", "phone", "region", "street")]
+_COLUMNS = Address.__table__.columns
+
 # The default that there was is gone before the new one is tested against it: nothing is written before `cleared` is
 # counted.
-_ADD = text(
-    """
+_ADD = (
+    text(
+        """
     WITH kept AS (
         SELECT count(*) AS number FROM addresses WHERE customer_id = :customer_id AND removed_at IS NULL
     ), cleared AS (
@@ -203,9 +184,13 @@ _ADD = text(
     WHERE kept.number < :most
     RETURNING *
     """
+    )
+    .bindparams(*_SEALED)
+    .columns(*_COLUMNS)
 )
-_CHANGE = text(
-    """
+_CHANGE = (
+    text(
+        """
     WITH own AS (
         SELECT id FROM addresses WHERE id = :address_id AND customer_id = :customer_id AND removed_at IS NULL
     ), cleared AS (
@@ -223,4 +208,7 @@ _CHANGE = text(
     WHERE a.id = own.id
     RETURNING a.*
     """
+    )
+    .bindparams(*_SEALED)
+    .columns(*_COLUMNS)
 )

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from s2b2c.atomic import replacing
 from s2b2c.db import PLAN_FOR_BULK
 from s2b2c.models import SettlementRun
 from s2b2c.money import format_yuan
+from s2b2c.payees import PayeeDetails
 from s2b2c.settlements import Progress, Totals
 from s2b2c.sql import statements
 
@@ -48,6 +49,8 @@ class Exported:
 @dataclass(frozen=True, slots=True)
 class _Words:
     headings: Cells
+    payee_headings: Cells
+    """Of what an export holds only where it is asked for."""
     payees: dict[str, str]
     outcomes: dict[str, str]
     """Why an amount is what it is; "supply" is what a brand gets, "clawback" and "return" what refunds take back."""
@@ -62,6 +65,7 @@ _LANGUAGES = {
             "行号", "商品", "SKU", "数量", "实付（元）", "上级位次", "计佣基数（元）", "比例（万分之）", "金额（元）",
             "金额（分）", "说明",
         ),
+        payee_headings=("收款人", "证件号码", "开户银行", "银行账号"),
         payees={"distributor": "分销商", "brand": "品牌"},
         outcomes={
             "earned": "已计佣", "zero": "不足一分", "capped": "受毛利底线限制", "blocked": "已停用，归平台",
@@ -76,6 +80,7 @@ _LANGUAGES = {
             "Store", "Line", "Product", "SKU", "Quantity", "Paid (yuan)", "Position", "Base (yuan)", "Rate (bps)",
             "Amount (yuan)", "Amount (fen)", "Outcome",
         ),
+        payee_headings=("Legal name", "Identity number", "Bank", "Bank account"),
         payees={"distributor": "Distributor", "brand": "Brand"},
         outcomes={
             "earned": "earned", "zero": "less than a fen", "capped": "capped by the margin floor",
@@ -96,13 +101,15 @@ async def export_settlement(
     out: Path,
     language: Language = "zh",
     encoding: Encoding = "utf-8",
+    payees: Mapping[int, PayeeDetails] | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write a run to `out`, replacing it whole or not at all, and its SHA-256 beside it. The same run, the same bytes.
 
     `session` is a snapshot. Every amount stands in yuan, as text, and what is paid also in fen, as a number: what a
     spreadsheet adds up exactly. The foot holds the control totals of the rows written, equal to statements and ledger.
-    `progress` counts rows. Raises ExportError.
+    `payees`, by statement, adds to each row to whom it is paid, in full: whoever reads them leaves a trail. `progress`
+    counts rows. Raises ExportError.
     """
     if format == "xlsx" and encoding != "utf-8":
         raise ExportError("An XLSX file is always UTF-8; choose csv for GB18030.")
@@ -110,14 +117,15 @@ async def export_settlement(
     if run is None:
         raise ExportError(f"There is no settlement run {run_id}.")
     words = _LANGUAGES[language]
+    headings = words.headings if payees is None else (*words.headings, *words.payee_headings)
     try:
         with replacing(out) as file:
             if format == "csv":
-                with _csv(file, encoding, words.headings) as write:
-                    written = await _write(session, run_id, words, write, _not_a_formula, progress)
+                with _csv(file, encoding, headings) as write:
+                    written = await _write(session, run_id, words, write, _not_a_formula, payees, progress)
             else:
-                with _xlsx(file, run.created_at, words.headings) as write:
-                    written = await _write(session, run_id, words, write, _not_markup, progress)
+                with _xlsx(file, run.created_at, headings) as write:
+                    written = await _write(session, run_id, words, write, _not_markup, payees, progress)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         with replacing(out.with_name(f"{out.name}.sha256")) as file:
@@ -133,18 +141,20 @@ async def _write(
     words: _Words,
     write: Write,
     safe: Callable[[str], str],
+    payees: Mapping[int, PayeeDetails] | None,
     progress: Progress | None,
 ) -> dict[str, Totals]:
     """All lines and the foot. Raises ExportError when they do not tie to the statements and to the ledger."""
     await session.execute(PLAN_FOR_BULK)
     control = (await session.execute(statements("exports")["control_totals"], {"run_id": run_id})).all()
     expected = sum(row.lines for row in control)
+    paid_to = {statement: tuple(map(safe, details)) for statement, details in (payees or {}).items()}
     done = 0
     written = {}
     for payee, count, *totals in control:
         lines = gross = clawbacks = 0
         async for rows in _lines(session, run_id, payee):
-            write(_cells(words.payees[payee], row, words.outcomes, safe) for row in rows)
+            write((*_cells(words.payees[payee], row, words.outcomes, safe), *paid_to.get(row[2], ())) for row in rows)
             lines += len(rows)
             gross += sum(amount for *_, amount, outcome in rows if outcome not in _TAKEN_BACK)
             clawbacks -= sum(amount for *_, amount, outcome in rows if outcome in _TAKEN_BACK)

@@ -23,6 +23,7 @@ from s2b2c.imports import Problem, Progress, Report, import_file
 from s2b2c.imports.kinds import KINDS
 from s2b2c.models import RankingRun, SettlementRun
 from s2b2c.money import format_yuan
+from s2b2c.payees import PayeeDetails, payees_of_run
 
 SHOWN = 5
 
@@ -136,9 +137,15 @@ async def export(
     *,
     language: exports.Language = "zh",
     encoding: exports.Encoding = "utf-8",
+    with_payees: bool = False,
 ) -> None:
     """Write one file and say where it is."""
     out.parent.mkdir(parents=True, exist_ok=True)
+    paid_to: dict[int, PayeeDetails] | None = None
+    if with_payees:
+        async with db.write() as session:
+            found = await payees_of_run(session, run_id)
+        paid_to = {statement_id: payee.details for statement_id, payee in found.items()}
     async with db.snapshot() as session:
         written = await exports.export_settlement(
             session,
@@ -147,6 +154,7 @@ async def export(
             out=out,
             language=language,
             encoding=encoding,
+            payees=paid_to,
             progress=partial(progress, f"writing {form}"),
         )
     rows = written.distributors.lines + written.brands.lines

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import BindParameter, bindparam, func, select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -151,10 +151,16 @@ async def a_customer(session: AsyncSession) -> models.Customer:
     return customer
 
 
+HOME = {"recipient": "王小明", "phone": "13800001234", "region": "上海市 浦东新区", "street": "世纪大道1号"}
+
+
+def at_home() -> list[BindParameter[str]]:
+    """HOME for a statement that is text: the parameters of the same names, sealed on their way."""
+    return [bindparam(name, value, models.Address.__table__.c[name].type) for name, value in HOME.items()]
+
+
 async def an_address(session: AsyncSession, customer: models.Customer) -> models.Address:
-    address = models.Address(
-        customer_id=customer.id, recipient="王小明", phone="13800001234", region="上海市 浦东新区", street="世纪大道1号"
-    )
+    address = models.Address(customer_id=customer.id, **HOME)
     session.add(address)
     await session.flush()
     return address

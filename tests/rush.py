@@ -14,6 +14,7 @@ from s2b2c.api.placing import Placing
 from s2b2c.audit import audit
 from s2b2c.db import Database
 from s2b2c.errors import OutOfStock, Refused
+from tests.factories import at_home
 from tests.storm import STOCK, a_market
 
 CONNECTIONS = 24
@@ -27,10 +28,10 @@ _BUYERS = text(
         INSERT INTO customers (ref) SELECT 'buyer ' || n FROM generate_series(1, CAST(:buyers AS bigint)) AS n RETURNING id
     )
     INSERT INTO addresses (customer_id, recipient, phone, region, street)
-    SELECT id, '王小明', '13800001234', '上海市 浦东新区', '世纪大道1号' FROM customer
+    SELECT id, :recipient, :phone, :region, :street FROM customer
     RETURNING customer_id, id
     """
-)
+).bindparams(*at_home())
 _STOCK = text(
     """
     SELECT v.id, v.stock, coalesce(sum(l.quantity), 0)::bigint AS bought

@@ -71,6 +71,7 @@ _NOT_IMPORTED = {
     "memberships",
     "one_time_codes",
     "order_addresses",
+    "payees",
     "payments",
     "people",
     "pgqueuer",

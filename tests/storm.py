@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import embedded
@@ -28,6 +28,7 @@ from s2b2c.api.types.ids import decode, encode
 from s2b2c.audit import audit
 from s2b2c.config import CHECKOUT
 from s2b2c.db import Database
+from s2b2c.models import OrderAddress
 from s2b2c.processes import PARENT
 from tests import shoppers
 from tests.bench.world import Shape, found, recruit
@@ -80,7 +81,7 @@ _WAITS = text(
     ORDER BY waits_s DESC
     """
 )
-_PEOPLE = text("SELECT DISTINCT recipient, phone, street FROM order_addresses")
+_PEOPLE = select(OrderAddress.recipient, OrderAddress.phone, OrderAddress.street)
 _ORDERS = text(
     """
     SELECT o.branch_id, o.id, o.state,

@@ -14,12 +14,14 @@ import openpyxl
 import pytest
 from sqlalchemy import select, text
 
-from s2b2c import exports, models, orders, settlements
+from s2b2c import exports, models, orders, payees, settlements
 from s2b2c.db import Database
 from s2b2c.exports import Exported, ExportError
 from s2b2c.orders import Refund, RefundedLine
+from s2b2c.payees import PayeeDetails
 from s2b2c.settlements import Totals
 from tests import factories
+from tests.commands import cli
 
 PAID_AT = datetime(2026, 9, 1, 17, tzinfo=UTC)
 COMPLETED_AT = datetime(2026, 9, 4, 5, tzinfo=UTC)
@@ -139,6 +141,50 @@ async def test_xlsx_holds_the_same(db: Database, tmp_path: Path) -> None:
         ("Total", 3, 3, "66.83", 6683, *none),
     ]
     assert type(sheet[1][18]) is int
+
+
+PERSON = PayeeDetails("王芳芳", "11010519491231002X", "招商银行", "6222021234567890128")
+COMPANY = PayeeDetails("=鲜宠有限公司", "91350100M000100Y43", "工商银行", "1402027109600012345")
+
+
+async def _payees(db: Database) -> None:
+    """Of the seller and of the brand, not of the seller's parent."""
+    async with db.write() as session:
+        seller = (await session.scalars(select(models.Distributor).where(models.Distributor.code == "L1"))).one()
+        brand = (await session.scalars(select(models.Brand))).one()
+        account = models.Account(role="brand", brand_id=brand.id)
+        session.add(account)
+        await session.flush()
+        for owner, details in (({"distributor_id": seller.id}, PERSON), ({"brand_id": brand.id}, COMPANY)):
+            await payees.set_payee(session, details, **owner, account_id=account.id, now=NOW)
+
+
+@pytest.mark.parametrize("name", ["run.csv", "run.xlsx"])
+async def test_to_whom_it_is_paid_only_where_that_is_asked_for(
+    db: Database, database_url: str, tmp_path: Path, name: str
+) -> None:
+    run_id = await _a_run(db, "鲜肉猫粮", "冻干")
+    await _payees(db)
+    command = ("export", "settlement", str(run_id), "--format", name[4:], "--out")
+    for word, file in (("--no-payees", "without." + name[4:]), ("--payees", name)):
+        assert "6 lines" in cli(database_url, *command, str(tmp_path / file), word)
+    await _export(db, run_id, tmp_path / f"default.{name[4:]}")
+    kept = _contents(tmp_path)
+    assert kept[f"default.{name[4:]}"] == kept[f"without.{name[4:]}"]
+
+    def rows(file: str) -> list[list[str | None]]:
+        if name == "run.csv":
+            with (tmp_path / file).open(encoding="utf-8-sig", newline="") as opened:
+                return [[cell or None for cell in row] for row in csv.reader(opened)]
+        (sheet,) = _sheets(tmp_path / file)
+        return [[None if cell is None else str(cell) for cell in row] for row in sheet]
+
+    plain, told = rows(f"without.{name[4:]}"), rows(name)
+    assert [row[:20] for row in told] == plain
+    company = [f"'{COMPANY[0]}" if name == "run.csv" else COMPANY[0], *COMPANY[1:]]
+    added = [["收款人", "证件号码", "开户银行", "银行账号"], [*PERSON], [*PERSON], [], [], company, company]
+    assert [[cell for cell in row[20:] if cell is not None] for row in told[:7]] == added
+    assert not any(cell for row in told[7:] for cell in row[20:])
 
 
 @pytest.mark.parametrize("name", ["run.csv", "run.xlsx"])

@@ -1,10 +1,13 @@
 """The schema: migrations and models agree, the app's role may do what the app does, and no more."""
 
+import asyncio
 import importlib.util
+import json
 import os
 import re
 import subprocess
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from s2b2c import crypto
 from s2b2c.db import APP_ROLE, Base, Database, MigrationError, _prepare, _upgrade, check_current, migrate
 from tests.databases import create_database, drop_database
 
@@ -43,6 +47,7 @@ PRIVILEGES = {
     "order_addresses": "INSERT",
     "order_lines": "INSERT, UPDATE (commission, platform, refunded, statement_id, supply)",
     "orders": "INSERT, UPDATE",
+    "payees": "INSERT, UPDATE (bank_account, bank_name, identity_number, legal_name, updated_at, updated_by)",
     "payments": "INSERT, UPDATE",
     "people": "INSERT, UPDATE (password_hash)",
     "pgqueuer": "DELETE, INSERT, UPDATE (attempts, execute_after, heartbeat, queue_manager_id, status, updated)",
@@ -270,6 +275,128 @@ async def test_a_table_that_somebody_holds_is_not_waited_for(first_version: str)
     assert await _as_owner(first_version, "SELECT version_num FROM alembic_version") == [("0001",)]
     await migrate(first_version)
     await check_current(first_version)
+
+
+# More orders than one batch takes.
+HOMES = [("王小明", f"1380000{number:04}", "上海市 浦东新区", f"世纪大道{number}号") for number in range(7)]
+ORDERED = [HOMES[number % 7] for number in range(1, 1301)] * 2
+PERSONAL = ("recipient", "phone", "region", "street")
+EVENT = {
+    "id": "evt_1",
+    "type": "refund.updated",
+    "data": {
+        "object": {
+            "id": "re_1", "payment_intent": "pi_1", "amount": 5, "status": None, "destination_details": {"name": "王小明"},
+            "metadata": {"branch_id": "1", "refund_id": "2", "note": "13800001234"}, "receipt_email": "wang@example.com",
+        },
+        "previous_attributes": {"status": "pending", "receipt_email": None},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+async def in_plain(server_url: str) -> AsyncIterator[str]:
+    """The URL, as the owner, of a database before what is personal was sealed, with addresses and orders."""
+    async for url in _at(server_url, "0011"):
+        homes = [", ".join(f"'{value}'" for value in home) for home in HOMES]
+        await _as_owner(
+            url,
+            "INSERT INTO customers (ref) VALUES ('kh-1')",
+            *(f"INSERT INTO addresses (customer_id, {', '.join(PERSONAL)}) VALUES (1, {home})" for home in homes),
+            "INSERT INTO orders (branch_id, id, order_no, store_id, customer_id, seller_id, state, placed_at, cancelled_at) "
+            "SELECT branch, n, format('NO%s-%s', branch, n), 1, 1, 1, 'cancelled', now(), now() "
+            "FROM generate_series(1, 2) AS branch, generate_series(1, 1300) AS n",
+            "INSERT INTO order_addresses SELECT o.branch_id, o.id, a.recipient, a.phone, a.region, a.street "
+            "FROM orders o JOIN addresses a ON a.id = 1 + o.id % 7",
+            "INSERT INTO stripe_events (id, type, created_at, received_at, payload) "
+            f"VALUES ('evt_1', 'refund.updated', now(), now(), $${json.dumps(EVENT, ensure_ascii=False)}$$), "
+            """('evt_2', 'account.updated', now(), now(), '{"data": {"object": {"capabilities": {"transfers": "active",
+            "cash": "x"}, "payouts_enabled": true, "individual": {"phone": "1"}}}}')""",
+        )
+        yield url
+
+
+async def _sealed(url: str) -> dict[str, list[tuple[str, ...]]]:
+    columns = ", ".join(PERSONAL)
+    return {
+        table: [tuple(map(str, row)) for row in await _as_owner(url, f"SELECT {columns} FROM {table} ORDER BY {key}")]
+        for table, key in (("addresses", "id"), ("order_addresses", "branch_id, order_id"))
+    }
+
+
+def _opened(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    return [tuple(crypto.keys().open(value, kind) for kind, value in zip(PERSONAL, row, strict=True)) for row in rows]
+
+
+async def test_what_is_personal_is_sealed_in_place(in_plain: str, database_url: str) -> None:
+    await migrate(in_plain)
+    found = await _sealed(in_plain)
+    assert _opened(found["addresses"]) == HOMES
+    assert _opened(found["order_addresses"]) == ORDERED
+    values = [value for rows in found.values() for row in rows for value in row]
+    assert len(values) == len(set(values)) == 2607 * 4
+    assert _dump(in_plain) == _dump(database_url)
+    events = await _as_owner(in_plain, "SELECT payload FROM stripe_events ORDER BY id")
+    assert [payload for (payload,) in events] == [
+        {
+            "data": {
+                "object": {
+                    "id": "re_1", "payment_intent": "pi_1", "amount": 5, "metadata": {"branch_id": "1", "refund_id": "2"},
+                    "capabilities": {},
+                },
+                "previous_attributes": {"status": "pending"},
+            }
+        },
+        {"data": {"object": {"payouts_enabled": True, "metadata": {}, "capabilities": {"transfers": "active"}}}},
+    ]  # fmt: skip
+
+
+async def test_sealing_that_was_cut_off_goes_on(in_plain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is killed in the third of its three batches."""
+    seal, calls = crypto.Keys.seal, 0
+
+    def cut_off(self: crypto.Keys, plain: str, kind: str) -> str:
+        nonlocal calls
+        calls += 1
+        if calls > 2_100 * 4:
+            raise KeyboardInterrupt
+        return seal(self, plain, kind)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(crypto.Keys, "seal", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            await migrate(in_plain)
+    assert await _as_owner(in_plain, "SELECT version_num FROM alembic_version") == [("0011",)]
+    half = await _sealed(in_plain)
+    assert _opened(half["addresses"]) == HOMES
+    assert _opened(half["order_addresses"][:2_000]) == ORDERED[:2_000]
+    assert half["order_addresses"][2_000:] == ORDERED[2_000:]
+    await migrate(in_plain)
+    found = await _sealed(in_plain)
+    assert found["addresses"] == half["addresses"], "what was sealed stays as it is"
+    assert found["order_addresses"][:2_000] == half["order_addresses"][:2_000]
+    assert _opened(found["order_addresses"]) == ORDERED
+
+
+async def test_what_is_written_while_it_is_sealed_is_sealed_too(in_plain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that its customer changes between the reading and the writing of its batch."""
+    seal, is_first = crypto.Keys.seal, True
+
+    def busy(self: crypto.Keys, plain: str, kind: str) -> str:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            change = _as_owner(in_plain, "UPDATE addresses SET phone = '13999999999' WHERE id = 3")
+            with ThreadPoolExecutor(1) as other:  # this thread runs the migration in its own loop
+                other.submit(asyncio.run, change).result()
+        return seal(self, plain, kind)
+
+    monkeypatch.setattr(crypto.Keys, "seal", busy)
+    await migrate(in_plain)
+    found = _opened((await _sealed(in_plain))["addresses"])
+    changed = list(HOMES)
+    changed[2] = (HOMES[2][0], "13999999999", *HOMES[2][2:])
+    assert found == changed
 
 
 async def test_indexes_that_were_half_built_are_built_again(before_indexes: str, database_url: str) -> None:

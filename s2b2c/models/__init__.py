@@ -31,6 +31,7 @@ from s2b2c.models.orders import (
     ShipmentLine,
     SupplyOrder,
 )
+from s2b2c.models.payees import Payee
 from s2b2c.models.payments import Payment, RefundRequest, StripeAccount, StripeEvent
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
@@ -65,6 +66,7 @@ __all__ = [
     "OrderAddress",
     "OrderBatch",
     "OrderLine",
+    "Payee",
     "Payment",
     "Person",
     "Plan",

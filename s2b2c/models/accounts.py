@@ -6,6 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from s2b2c.db import Base, key, one_of
+from s2b2c.sealed import is_sealed
 
 
 class Account(Base):
@@ -43,12 +44,12 @@ class Identity(Base):
     """What a person is known by. Found by a keyed fingerprint; the phone or id itself is sealed."""
 
     __tablename__ = "identities"
-    __table_args__ = (one_of("kind", "phone", "openid", "unionid"),)
+    __table_args__ = (one_of("kind", "phone", "openid", "unionid"), is_sealed("sealed"))
 
     fingerprint: Mapped[bytes] = mapped_column(primary_key=True)
     kind: Mapped[str]
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), index=True)
-    sealed: Mapped[str]
+    sealed: Mapped[str] = mapped_column(info={"kind_in": "kind"})
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from s2b2c.db import Base, key, one_of
+from s2b2c.sealed import Sealed, is_sealed
 
 POLICIES = ("first_touch", "last_touch", "window")
 
@@ -22,20 +23,21 @@ class Customer(Base):
 
 
 class Address(Base):
-    """Where a customer wants its goods. An order keeps its own copy."""
+    """Where a customer wants its goods. An order keeps its own copy, sealed as it is here."""
 
     __tablename__ = "addresses"
     __table_args__ = (
         CheckConstraint("NOT is_default OR removed_at IS NULL", name="default"),
+        *map(is_sealed, ("recipient", "phone", "region", "street")),
         Index("uq_addresses_default", "customer_id", unique=True, postgresql_where=text("is_default")),
     )
 
     id: Mapped[int] = key("addresses")
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
-    recipient: Mapped[str]
-    phone: Mapped[str]
-    region: Mapped[str]
-    street: Mapped[str]
+    recipient: Mapped[str] = mapped_column(Sealed("recipient"))
+    phone: Mapped[str] = mapped_column(Sealed("phone"))
+    region: Mapped[str] = mapped_column(Sealed("region"))
+    street: Mapped[str] = mapped_column(Sealed("street"))
     is_default: Mapped[bool] = mapped_column(server_default=false())
     removed_at: Mapped[datetime | None]
 

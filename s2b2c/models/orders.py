@@ -25,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import BigInteger
 
 from s2b2c.db import Base, key, number, one_of
+from s2b2c.sealed import Sealed, is_sealed
 
 
 class Claim(Base):
@@ -179,14 +180,15 @@ class OrderAddress(Base):
     __table_args__ = (
         PrimaryKeyConstraint("branch_id", "order_id"),
         ForeignKeyConstraint(["branch_id", "order_id"], ["orders.branch_id", "orders.id"]),
+        *map(is_sealed, ("recipient", "phone", "region", "street")),
     )
 
     branch_id: Mapped[int]
     order_id: Mapped[int]
-    recipient: Mapped[str]
-    phone: Mapped[str]
-    region: Mapped[str]
-    street: Mapped[str]
+    recipient: Mapped[str] = mapped_column(Sealed("recipient"))
+    phone: Mapped[str] = mapped_column(Sealed("phone"))
+    region: Mapped[str] = mapped_column(Sealed("region"))
+    street: Mapped[str] = mapped_column(Sealed("street"))
 
 
 class SupplyOrder(Base):

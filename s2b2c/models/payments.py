@@ -90,7 +90,7 @@ class RefundRequest(Base):
 
 
 class StripeEvent(Base):
-    """What Stripe told us, kept before it is worked on."""
+    """What Stripe told us, kept before it is worked on: of its payload what we go by, and nothing personal."""
 
     __tablename__ = "stripe_events"
     __table_args__ = (

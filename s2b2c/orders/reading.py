@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
 
 from s2b2c.config import settings
-from s2b2c.customers import masked
 from s2b2c.db import AnyRow, page
 from s2b2c.errors import BadArgument, NotFound, Refused, WrongState
 from s2b2c.models import (
@@ -29,6 +28,7 @@ from s2b2c.models import (
 )
 from s2b2c.orders.placing import CartLine, check_lines
 from s2b2c.orders.refunds import RefundedLine
+from s2b2c.sealed import masked
 from s2b2c.sql import statements
 
 OrderKey = tuple[int, int]
@@ -232,7 +232,7 @@ async def supply_orders(
     are None unless something waits to be shipped, and never say who the customer is (隐私面单).
     """
     shown = {
-        "recipient": func.concat(func.left(OrderAddress.recipient, 1), "**"),
+        "recipient": masked(OrderAddress.recipient),
         "phone": masked(OrderAddress.phone),
         "region": OrderAddress.region,
         "street": OrderAddress.street,

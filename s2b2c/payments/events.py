@@ -25,6 +25,16 @@ _YEAR_9999 = 253_370_764_800
 
 Object: TypeAlias = dict[str, Any]
 
+# All that `digest` reads of what an event is about, with what we told Stripe to remember. Nothing else is stored: the
+# rest is names, addresses, phones and banks of customers and payees, which Stripe keeps for us.
+_KEPT = (
+    "id", "payment_intent", "currency", "amount", "amount_received", "status", "payouts_enabled", "details_submitted",
+)  # fmt: skip
+_KEPT_WITHIN = {
+    "metadata": ("branch_id", "order_id", "payment_id", "refund_id", "return"),
+    "capabilities": ("transfers",),
+}
+
 
 async def accept(
     session: AsyncSession, body: bytes, signature: str, *, secrets: Sequence[str], livemode: bool, now: datetime
@@ -37,7 +47,7 @@ async def accept(
     if len(body) > MAX_BYTES:
         raise _refused("it is larger than any event")
     _check_signature(body, signature, secrets, now)
-    event, stored = _read(body)
+    event = _read(body)
     created_at = _check_event(event, livemode=livemode, now=now)
     account = event.get("account")
     if account is not None:
@@ -52,7 +62,7 @@ async def accept(
             "account": account,
             "created_at": created_at,
             "now": now,
-            "payload": stored,
+            "payload": json.dumps(_kept(event["data"]), ensure_ascii=False),
         },
     )
     return new
@@ -81,19 +91,19 @@ def _check_signature(body: bytes, header: str, secrets: Sequence[str], now: date
         raise _refused("it was signed too long ago, or a clock is wrong")
 
 
-def _read(body: bytes) -> tuple[Object, str]:
-    """The event, and the text that PostgreSQL can store of it."""
+def _read(body: bytes) -> Object:
+    """The event, when PostgreSQL could store all of it."""
     try:
         event = json.loads(body.decode())
-        stored = json.dumps(event, ensure_ascii=False, allow_nan=False)
-        stored.encode()
+        whole = json.dumps(event, ensure_ascii=False, allow_nan=False)
+        whole.encode()
     except (ValueError, RecursionError):
         raise _refused("it cannot be read") from None
     if not isinstance(event, dict):
         raise _refused("it is not an object")
-    if _NUL.search(stored):
+    if _NUL.search(whole):
         raise _refused("it holds a character that no text has")
-    return event, stored
+    return event
 
 
 def _check_event(event: Object, *, livemode: bool, now: datetime) -> datetime:
@@ -114,6 +124,20 @@ def _check_event(event: Object, *, livemode: bool, now: datetime) -> datetime:
     if event.get("livemode") is not livemode:
         raise _refused("it is of the other mode, test or live")
     return datetime.fromtimestamp(created, UTC)
+
+
+def _kept(data: Object) -> Object:
+    """What is stored of the data of an event."""
+    it, previous = data["object"], data.get("previous_attributes")
+    within = {name: _of(it[name], names) for name, names in _KEPT_WITHIN.items() if isinstance(it.get(name), dict)}
+    kept: Object = {"object": _of(it, _KEPT) | within}
+    if isinstance(previous, dict):
+        kept["previous_attributes"] = _of(previous, ("status",))
+    return {"data": kept}
+
+
+def _of(it: Object, names: Sequence[str]) -> Object:
+    return {name: it[name] for name in names if name in it and not isinstance(it[name], dict | list)}
 
 
 def _is_text(value: str) -> bool:

@@ -83,7 +83,8 @@ MATRIX: dict[str, dict[str, str]] = {
             "paid position amount outcome"
         ),
         "PayoutAccount": "transfers payoutsEnabled detailsSubmitted changedAt",
-        "Mutation": "markNoticesRead onboardPayouts",
+        "PayeeDetails": "legalName identityNumber bankName bankAccount updatedAt",
+        "Mutation": "markNoticesRead onboardPayouts setPayee",
         "NoticesRead": "notices",
         "PayoutsOnboarding": "url",
     },
@@ -119,7 +120,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "distributor": {
         "Query": "partner",
         "PartnerQuery": (
-            "notices unreadNotices statements statement payoutAccount node me catalogue product store stores "
+            "notices unreadNotices statements statement payoutAccount payee node me catalogue product store stores "
             "earnings commission team orders customers refusedTouches"
         ),
         "PartnerNode": "id",
@@ -161,7 +162,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "brand": {
         "Query": "brand",
         "BrandQuery": (
-            "notices unreadNotices statements statement payoutAccount name node products stores output "
+            "notices unreadNotices statements statement payoutAccount payee name node products stores output "
             "storesWithoutSales payable supplyOrders"
         ),
         "BrandNode": "id",
@@ -339,6 +340,11 @@ SECRETS: dict[str, Secret] = {
     ),
     "a way to another password": Secret(EVERYBODY, "Mutation.signInWithPassword Mutation.changePassword"),
     "what an order is paid by": Secret("customer", "PaymentOpened.clientSecret PaymentOpened.url"),
+    "to whom money goes: its own, masked": Secret(
+        "distributor brand",
+        "PartnerQuery.payee BrandQuery.payee PayeeDetails.legalName PayeeDetails.identityNumber PayeeDetails.bankName "
+        "PayeeDetails.bankAccount Mutation.setPayee",
+    ),
     "where somebody tells who they are, to be paid": Secret("distributor brand", "PayoutsOnboarding.url"),
 }
 """What section 10 of the domain keeps from somebody, by what it is."""
@@ -346,11 +352,12 @@ SECRETS: dict[str, Secret] = {
 WATCHED = (
     "supply margin platform payable cost costs base uncapped earning earnings commission commissions output phone "
     "recipient street address addresses label statement statements token secret password openid unionid identity bank "
-    "card"
+    "card payee legal"
 )
 """A field with one of these words in its name tells a secret, or is harmless by what is said below."""
 
 HARMLESS = {
     "EnumValue.label": "a word for a screen",
     "BrandQuery.supplyOrders": "what it ships; no price is in it",
+    "FullStatement.payee": "by code and name, as everywhere",
 }

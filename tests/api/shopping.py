@@ -17,6 +17,20 @@ PRICES = (4990, 3000, 1500)
 
 Json = dict[str, Any]
 
+PERSON = {
+    "legalName": "王芳芳",
+    "identityNumber": "11010519491231002X",
+    "bankName": "招商银行 杭州文三路支行",
+    "bankAccount": "6222021234567890128",
+}
+COMPANY = {
+    "legalName": "澄露生物科技有限公司",
+    "identityNumber": "91350100M000100Y43",
+    "bankName": "中国工商银行 福州鼓楼支行",
+    "bankAccount": "1402027109600012345",
+}
+"""To whom money goes; the numbers are the examples of GB 11643-1999 and GB 32100-2015."""
+
 
 @dataclass
 class Shop:

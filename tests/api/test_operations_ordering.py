@@ -9,7 +9,7 @@ from tests import paying
 from tests.api.client import Api
 from tests.api.conftest import NOW
 from tests.api.operations import check
-from tests.api.shopping import Json
+from tests.api.shopping import COMPANY, PERSON, Json
 from tests.api.test_paying import BACK, VISIT, jobs_done
 from tests.stripe_fake import Fake
 
@@ -206,3 +206,11 @@ async def test_where_the_money_goes(stripe: Fake, own_sample: Api) -> None:
         await check(own_sample, f"{door}/PayoutAccount", token, statements=2, case="none")
         await check(own_sample, f"{door}/OnboardPayouts", token, **VISIT, statements=5, most=5, drawn=DRAWN)
         await check(own_sample, f"{door}/PayoutAccount", token, statements=2)
+
+
+async def test_to_whom_the_money_goes(own_sample: Api) -> None:
+    brand = await own_sample.token("brand", brand="澄露原述")
+    for door, token, payee in (("partner", await _seller(own_sample), PERSON), ("brand", brand, COMPANY)):
+        await check(own_sample, f"{door}/Payee", token, statements=2, case="none")
+        await check(own_sample, f"{door}/SetPayee", token, input=payee, statements=2)
+        await check(own_sample, f"{door}/Payee", token, statements=2)

@@ -14,7 +14,7 @@ from s2b2c.api.types.ids import encode
 from s2b2c.config import resource
 from tests import factories
 from tests.api.client import Api
-from tests.api.shopping import HOME, Json, a_buyer, a_shop, done, paid, ships_all, supply_orders
+from tests.api.shopping import HOME, PERSON, Json, a_buyer, a_shop, done, paid, ships_all, supply_orders
 from tests.stripe_fake import Fake
 
 PAID_AT = datetime(2026, 9, 1, 4, tzinfo=UTC)
@@ -103,6 +103,8 @@ def _of_distributors(
         "partner/Share": {"store": shelf},
         "partner/PayoutAccount": {},
         "partner/OnboardPayouts": {"returnUrl": "https://shop.example", "refreshUrl": "https://shop.example"},
+        "partner/Payee": {},
+        "partner/SetPayee": {"input": PERSON},
     }
 
 
@@ -181,9 +183,11 @@ def _asked(order: Json, supply_order: str) -> dict[str, dict[str, Any]]:
         "partner/Customers": {},
         "partner/RefusedTouches": {"side": "HELD"},
         "partner/PayoutAccount": {},
+        "partner/Payee": {},
         "brand/SupplyOrders": {"state": "ALL"},
         "brand/ShipParcels": {"parcels": [parcel]},
         "brand/PayoutAccount": {},
+        "brand/Payee": {},
         "finance/Payments": number,
         "finance/Order": number,
         "operator/OrderMoney": number,

@@ -13,7 +13,7 @@ from graphql import OperationDefinitionNode, build_schema, parse
 from sqlalchemy import delete, select
 from starlette.requests import Request
 
-from s2b2c import accounts, models
+from s2b2c import accounts, crypto, models
 from s2b2c.accounts import limits
 from s2b2c.api import caller
 from s2b2c.api.caller import address_of
@@ -154,7 +154,8 @@ async def test_signing_in_with_a_password_is_refused(api: Api, fake: Fake) -> No
         session.add(nobody)
         await session.flush()
         print_ = accounts.people.fingerprint("phone", OTHER_PHONE)
-        session.add(models.Identity(fingerprint=print_, kind="phone", person_id=nobody.id, sealed=""))
+        sealed = crypto.keys().seal(OTHER_PHONE, "phone")
+        session.add(models.Identity(fingerprint=print_, kind="phone", person_id=nobody.id, sealed=sealed))
     assert await sign_in(phone=OTHER_PHONE) == ("WrongState", "WRONG_STATE"), "it holds nothing"
     assert [await sign_in(password="wrong") for _ in range(11)][-1] == ("TooManyRequests", "TOO_MANY_REQUESTS")
     async with api.db.read() as session:

@@ -36,6 +36,7 @@ from s2b2c.stripe_events import RAIL
 from tests.bench.server import fresh_database, owner_of, run_alone, timed
 from tests.bench.world import Shape, found, recruit
 from tests.databases import drop_database
+from tests.factories import at_home
 
 DATABASE, TPC_B = "s2b2c_bench_ordering", "s2b2c_bench_tpc_b"
 LEAST = 0.4
@@ -57,7 +58,7 @@ _SHOPS = text(
         UPDATE variants SET stock = 1000000000
     ), address AS (
         INSERT INTO addresses (customer_id, recipient, phone, region, street)
-        SELECT id, '王小明', '13800001234', '上海市 浦东新区', '世纪大道1号' FROM customers
+        SELECT id, :recipient, :phone, :region, :street FROM customers
     )
     INSERT INTO listings (store_id, product_id, price, position, pitch)
     SELECT s.id, p.id, 4990, p.place, ''
@@ -66,7 +67,7 @@ _SHOPS = text(
         SELECT id, row_number() OVER (ORDER BY id) AS place FROM products WHERE (id + s.id) % 2500 = 0
     ) AS p
     """
-)
+).bindparams(*at_home())
 CARTS = text(
     """
     SELECT c.id AS customer_id, s.id AS store_id, a.id AS address_id,
