@@ -94,6 +94,7 @@ async def test_processes_share_a_limit(db: Database, database_url: str) -> None:
         statuses = [(await (one, other)[n % 2].post("/graphql", json=TYPENAME)).status_code for n in range(400)]
     assert statuses.count(200) == 120 + 2 * (AT_ONCE - 1)
     assert set(statuses[200:]) == {429}
+    await other_db.close()
 
 
 async def test_a_person_is_one_wherever_it_is(api: Api) -> None:
