@@ -67,6 +67,7 @@ export_app = typer.Typer(no_args_is_help=True, help="Write files for finance.")
 app.add_typer(export_app, name="export")
 app.add_typer(cli_plans.app, name="plan")
 app.add_typer(cli_accounts.app, name="operator")
+app.add_typer(cli_accounts.person_app, name="person")
 
 
 def main() -> None:

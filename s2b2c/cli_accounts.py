@@ -1,17 +1,21 @@
-"""The commands for people: `s2b2c operator --help`."""
+"""The commands for people: `s2b2c operator --help`, `s2b2c person --help`."""
 
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
-from s2b2c import accounts
+from s2b2c import accounts, privacy
 from s2b2c.db import Database
 
+T = TypeVar("T")
+
 out = Console()
+person_app = typer.Typer(no_args_is_help=True, help="What is held of somebody who asks by letter.")
 app = typer.Typer(no_args_is_help=True, help="Who may run the network.")
 
 
@@ -35,6 +39,49 @@ def create(
     async def work(db: Database) -> bool:
         return await accounts.create_operator(db, phone, password, datetime.now(UTC))
 
-    run: Callable[[Callable[[Database], Awaitable[bool]]], bool] = context.obj
-    is_new = run(work)
-    out.print("The operator was made." if is_new else "This person is an operator and has this password now.")
+    out.print(
+        "The operator was made." if _run(context, work) else "This person is an operator and has this password now."
+    )
+
+
+Phone = Annotated[str, typer.Option(help="One that the person signs in with.")]
+
+
+@person_app.command()
+def export(
+    context: typer.Context,
+    phone: Phone,
+    file: Annotated[Path, typer.Option("--out", help="Where to; its owner alone can read it.")],
+) -> None:
+    """Write all that is held of a person, as JSON. That it was written goes on record."""
+
+    async def work(db: Database) -> int:
+        async with db.read() as session:
+            person_id = await accounts.person_of(session, phone)
+        return await privacy.write_holdings(db, person_id, file, reader=privacy.Reader(), at=datetime.now(UTC))
+
+    out.print(f"{file}: {_run(context, work):,} records", highlight=False, soft_wrap=True)
+
+
+@person_app.command()
+def erase(
+    context: typer.Context,
+    phone: Phone,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask again.")] = False,  # noqa: FBT002  a flag
+) -> None:
+    """Erase all that says who a person is, for good; orders and money stay. That it was done goes on record."""
+    if not yes:
+        typer.confirm("Nothing brings it back. Erase this person?", abort=True)
+
+    async def work(db: Database) -> None:
+        async with db.write() as session:
+            person_id = await accounts.person_of(session, phone)
+            await privacy.erase(session, person_id, reader=privacy.Reader(), at=datetime.now(UTC))
+
+    _run(context, work)
+    out.print("The person is erased.")
+
+
+def _run(context: typer.Context, work: Callable[[Database], Awaitable[T]]) -> T:
+    run: Callable[[Callable[[Database], Awaitable[T]]], T] = context.obj
+    return run(work)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from sqlalchemy import func, select
 
-from s2b2c import exports, ranking, settlements
+from s2b2c import exports, privacy, ranking, settlements
 from s2b2c.config import SHANGHAI
 from s2b2c.db import Database
 from s2b2c.exports import Format
@@ -26,6 +26,7 @@ from s2b2c.money import format_yuan
 from s2b2c.payees import PayeeDetails, payees_of_run
 
 SHOWN = 5
+_OF_PAYEES = ("legal_name", "identity_number", "bank_account")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,11 @@ async def export(
     if with_payees:
         async with db.write() as session:
             found = await payees_of_run(session, run_id)
+            told = [
+                privacy.Read(_OF_PAYEES, distributor_id=it.distributor_id, brand_id=it.brand_id)
+                for it in found.values()
+            ]
+            await privacy.record(session, privacy.Reader(), "payout", told, at=datetime.now(UTC))
         paid_to = {statement_id: payee.details for statement_id, payee in found.items()}
     async with db.snapshot() as session:
         written = await exports.export_settlement(

@@ -74,6 +74,7 @@ _NOT_IMPORTED = {
     "payees",
     "payments",
     "people",
+    "personal_reads",
     "pgqueuer",
     "pgqueuer_log",
     "ranking_policies",

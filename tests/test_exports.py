@@ -168,6 +168,15 @@ async def test_to_whom_it_is_paid_only_where_that_is_asked_for(
     command = ("export", "settlement", str(run_id), "--format", name[4:], "--out")
     for word, file in (("--no-payees", "without." + name[4:]), ("--payees", name)):
         assert "6 lines" in cli(database_url, *command, str(tmp_path / file), word)
+    async with db.read() as session:
+        read = (await session.scalars(select(models.PersonalRead).order_by(models.PersonalRead.id))).all()
+    assert [(it.purpose, it.account_id, it.kinds) for it in read] == [
+        ("payout", None, ["bank_account", "identity_number", "legal_name"])
+    ] * 2, "of the file that holds them"
+    assert [(it.distributor_id is None, it.brand_id is None) for it in read] in (
+        [(True, False), (False, True)],
+        [(False, True), (True, False)],
+    )
     await _export(db, run_id, tmp_path / f"default.{name[4:]}")
     kept = _contents(tmp_path)
     assert kept[f"default.{name[4:]}"] == kept[f"without.{name[4:]}"]

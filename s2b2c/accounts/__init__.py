@@ -10,8 +10,9 @@ signing_in, invitations     the steps of each, put together
 retention   what of it is kept, and for how long
 """
 
-from s2b2c.accounts.invitations import Invited, accept, invite
+from s2b2c.accounts.invitations import Invited, accept, invite, remove_member
 from s2b2c.accounts.limits import GUESTS, Limit, take
+from s2b2c.accounts.people import person_of
 from s2b2c.accounts.retention import forget
 from s2b2c.accounts.sessions import SignedIn, end, refresh
 from s2b2c.accounts.signing_in import (
@@ -42,7 +43,9 @@ __all__ = [
     "guest",
     "invite",
     "issue_token",
+    "person_of",
     "refresh",
+    "remove_member",
     "request_code",
     "take",
     "token_secret",

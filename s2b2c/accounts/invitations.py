@@ -1,10 +1,11 @@
-"""Invitations: how somebody comes to hold a membership. A token that works once, for whoever answers at the phone."""
+"""How somebody comes to hold a membership, by a token that works once, for whoever answers at the phone; and how one
+ends."""
 
 import secrets
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -15,7 +16,7 @@ from s2b2c.accounts.signing_in import Caller, count_try, start, still_has_passwo
 from s2b2c.accounts.viewer import Viewer, account_of
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, NotFound, Refusal, Refused, WrongCredentials, WrongState
-from s2b2c.models import Account, Brand, Distributor, Invitation, Membership, Person
+from s2b2c.models import Account, Brand, Distributor, Invitation, Membership, Person, RefreshToken, Session
 
 LIFETIME = timedelta(days=7)
 
@@ -45,12 +46,7 @@ async def invite(
     Raises Refused: BadArgument, NotFound, TooManyRequests.
     """
     phone = people.phone_of(typed_phone)
-    if viewer.role == "brand":
-        if role != "brand" or distributor_id is not None or brand_id not in {None, viewer.brand_id}:
-            raise Refused(BadArgument("A brand invites to its own staff alone."))
-        brand_id = viewer.brand_id
-    if (brand_id is not None) != (role == "brand") or (distributor_id is not None) != (role == "distributor"):
-        raise Refused(BadArgument("Say the brand for the role brand, the distributor for the role distributor."))
+    brand_id = _checked(viewer, role, brand_id, distributor_id)
     whose = f"person {viewer.person_id}" if viewer.person_id is not None else f"account {viewer.account_id}"
     await limits.take(session, now, (limits.INVITATIONS, whose))
     for model, key in ((Brand, brand_id), (Distributor, distributor_id)):
@@ -109,6 +105,61 @@ async def accept(
             await sessions.end(session, caller.now, "password_changed", person_id=person_id)
         as_invited = caller._replace(account_id=invited.account_id)
         return await start(session, person_id, "password" if is_staff else "code", as_invited)
+
+
+async def remove_member(
+    session: AsyncSession,
+    viewer: Viewer,
+    typed_phone: str,
+    *,
+    role: str,
+    brand_id: int | None = None,
+    distributor_id: int | None = None,
+    now: datetime,
+) -> int:
+    """Take a role from whoever has this phone: an operator any but customer, a brand one of its own staff. It acts as
+    that no more from this moment on. How many of its sessions that ended.
+
+    Raises Refused: BadArgument, also for oneself, so that somebody is left; NotFound for who has no such role.
+    """
+    phone = people.phone_of(typed_phone)
+    brand_id = _checked(viewer, role, brand_id, distributor_id)
+    person = await people.find(session, "phone", phone)
+    if person is not None and person.id == viewer.person_id:
+        raise Refused(BadArgument("Nobody removes itself: ask another one."))
+    account_id = await session.scalar(
+        delete(Membership)
+        .where(
+            Membership.person_id == (person and person.id),
+            Membership.account_id == Account.id,
+            Account.role == role,
+            Account.brand_id.is_not_distinct_from(brand_id),
+            Account.distributor_id.is_not_distinct_from(distributor_id),
+        )
+        .returning(Account.id)
+    )
+    if person is None or account_id is None:
+        raise Refused(NotFound("Nobody with this phone has this role."))
+    acting = select(RefreshToken.session_id).where(
+        RefreshToken.account_id == account_id, RefreshToken.used_at.is_(None)
+    )
+    ended = (
+        update(Session)
+        .where(Session.person_id == person.id, Session.ended_at.is_(None), Session.id.in_(acting))
+        .values(ended_at=now, end_reason="removed")
+    )
+    return len((await session.scalars(ended.returning(Session.id))).all())
+
+
+def _checked(viewer: Viewer, role: str, brand_id: int | None, distributor_id: int | None) -> int | None:
+    """The brand that is meant. Raises Refused(BadArgument) for a role that the viewer does not give or take."""
+    if viewer.role == "brand":
+        if role != "brand" or distributor_id is not None or brand_id not in {None, viewer.brand_id}:
+            raise Refused(BadArgument("A brand has a say in its own staff alone."))
+        brand_id = viewer.brand_id
+    if (brand_id is not None) != (role == "brand") or (distributor_id is not None) != (role == "distributor"):
+        raise Refused(BadArgument("Say the brand for the role brand, the distributor for the role distributor."))
+    return brand_id
 
 
 class _Open(NamedTuple):

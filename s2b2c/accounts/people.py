@@ -1,7 +1,7 @@
 """People: what each is known by, and what each may act as."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import BigInteger, literal, select, text, update
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c import crypto
 from s2b2c.accounts import sessions
 from s2b2c.accounts.tokens import claims_of
-from s2b2c.accounts.viewer import new_customer
-from s2b2c.errors import BadArgument, Refused, WrongCredentials
+from s2b2c.accounts.viewer import IS_ERASED, new_customer
+from s2b2c.errors import BadArgument, NotFound, Refused, WrongCredentials
 from s2b2c.models import Account, Identity, Membership, Person
 
 _PHONE = re.compile(r"1[3-9][0-9]{9}|\+(?!86)[1-9][0-9]{6,14}", re.ASCII)
@@ -41,6 +41,19 @@ async def find(session: AsyncSession, kind: str, value: str) -> Person | None:
     )
 
 
+async def person_of(session: AsyncSession, typed_phone: str) -> int:
+    """The id of whoever is known by a phone. Raises Refused: BadArgument, NotFound."""
+    person = await find(session, "phone", phone_of(typed_phone))
+    if person is None:
+        raise Refused(NotFound("Nobody is known by this phone."))
+    return person.id
+
+
+async def lock(session: AsyncSession, fingerprints: Collection[bytes]) -> None:
+    """Whoever comes with one of these identities waits until this transaction ends, whether somebody has it or not."""
+    await session.execute(_ONE_AT_A_TIME, {"fingerprints": list(fingerprints)})
+
+
 async def find_or_make(session: AsyncSession, known_by: Mapping[str, str], now: datetime) -> int:
     """The id of the person with these identities (kind: value), made when nobody has them; it has all of them then.
 
@@ -48,7 +61,7 @@ async def find_or_make(session: AsyncSession, known_by: Mapping[str, str], now: 
     each is a customer, or the later one has a password, they stay two, and the first kind says who it is.
     """
     prints = {fingerprint(kind, value): (kind, value) for kind, value in known_by.items()}
-    await session.execute(_ONE_AT_A_TIME, {"fingerprints": list(prints)})
+    await lock(session, prints)
     owners: dict[bytes, int] = {
         row.fingerprint: row.person_id
         for row in await session.execute(
@@ -120,13 +133,16 @@ async def guest_of(session: AsyncSession, token: str, secret: str, now: datetime
         claims = claims_of(token, secret, now)
     except Refused:
         raise refused from None
-    taken = select(Membership.person_id).where(Membership.account_id == claims.account_id)
-    if not claims.is_guest or await session.scalar(taken.limit(1)) is not None:
+    is_free = select(Account.id).where(
+        Account.id == claims.account_id,
+        ~select(Membership.person_id).where(Membership.account_id == Account.id).exists(),
+        ~IS_ERASED,
+    )
+    if not claims.is_guest or await session.scalar(is_free) is None:
         raise refused
     return claims.account_id
 
 
-# Whoever comes with the same identity waits for the other to commit, whether there is a row to lock or not.
 _ONE_AT_A_TIME = text(
     """
     SELECT pg_advisory_xact_lock(place)

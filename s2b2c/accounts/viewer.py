@@ -140,7 +140,8 @@ def _viewer(session_id: Any, person_id: Any) -> Select[*tuple[Any, ...]]:
 
 
 # Built once: every request asks one of them.
-_NAMED = _viewer(null(), null())
+IS_ERASED = select(Customer.id).where(Customer.id == Account.customer_id, Customer.erased_at.is_not(None)).exists()
+_NAMED = _viewer(null(), null()).where(~IS_ERASED)
 _GUEST = _NAMED.where(~select(Membership.person_id).where(Membership.account_id == Account.id).exists())
 _SIGNED_IN = (
     _viewer(Session.id, Session.person_id)

@@ -5,13 +5,15 @@ from typing import Annotated, Any
 
 import strawberry
 
-from s2b2c import catalogue, errors, orders, output, settlements
+from s2b2c import catalogue, errors, orders, output, privacy, settlements
 from s2b2c.api.access import BrandDoor
+from s2b2c.api.asked import asked
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.notices import Told, told
 from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import TEN_YEARS, From, To, check_period
+from s2b2c.api.privacy import reader_of
 from s2b2c.api.statements import Statements
 from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
 from s2b2c.api.types.ids import key_of
@@ -30,7 +32,7 @@ class BrandQuery(Told, Statements, PaidOut):
     @strawberry.field(graphql_type=BrandNode | None, description="Anything of yours by its id; null when it is none.")
     @staticmethod
     async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
-        mine = await info.context.brand_id()
+        mine, look = await info.context.brand_id(), await _look(info)
         return await read_node(
             info,
             id,
@@ -43,8 +45,9 @@ class BrandQuery(Told, Statements, PaidOut):
                 ),
                 "supply-order": Shown(
                     SupplyOrder,
-                    lambda session, key: only(partial(orders.supply_orders, session, mine, "all"), key, step=-1),
+                    lambda session, key: orders.supply_order(session, mine, key, look=look),
                     key_length=2,
+                    is_recorded=look is not None,
                 ),
                 "statement": Shown(Statement, lambda session, key: settlements.statement(session, *key, brand_id=mine)),
                 "notice": told(brand_id=mine),
@@ -165,7 +168,7 @@ class BrandQuery(Told, Statements, PaidOut):
     @strawberry.field(
         graphql_type=Connection[SupplyOrder],
         description="What you ship (一件代发): your lines of orders that were paid. What waits to be shipped comes the "
-        "oldest first, all else the newest first.",
+        "oldest first, all else the newest first. A look at where it goes is on record.",
     )
     @staticmethod
     async def supply_orders(
@@ -176,9 +179,20 @@ class BrandQuery(Told, Statements, PaidOut):
     ) -> Connection[Any]:
         page = Page(f"supply-order-{state.value}", first, after, key_length=1)
         brand_id = await info.context.brand_id()
-        async with info.context.db.read() as session:
-            rows = await orders.supply_orders(session, brand_id, state.value, after=page.after, limit=page.limit)
+        look = await _look(info, "edges", "node")
+        async with info.context.db.read() if look is None else info.context.db.write() as session:
+            rows = await orders.supply_orders(
+                session, brand_id, state.value, after=page.after, limit=page.limit, look=look
+            )
         return page.connection(rows, lambda row: (row.id,))
+
+
+async def _look(info: Info, *path: str) -> privacy.Look | None:
+    """What is seen of where supply orders go that are asked for at this path; None where it is nothing."""
+    kinds, on_label = asked(info, *path) & {"region"}, asked(info, *path, "label") & {"region", "street"}
+    if not kinds and not on_label:
+        return None
+    return privacy.Look(reader_of(await info.context.viewer()), info.context.clock(), kinds, on_label)
 
 
 @strawberry.type

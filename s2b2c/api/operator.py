@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 import strawberry
 
-from s2b2c import directory, errors, jobs, models, network, orders
+from s2b2c import directory, errors, jobs, models, network, orders, privacy
 from s2b2c.api.access import OperatorDoor
+from s2b2c.api.asked import asked
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.jobs import HeldJobs
 from s2b2c.api.periods import From, To, check_period
+from s2b2c.api.privacy import PersonalData, reader_of
 from s2b2c.api.refunds import ask_refund
 from s2b2c.api.types.errors import (
     AlreadyTaken,
@@ -48,7 +50,7 @@ SIMULATED_TOP = 100
 
 
 @strawberry.type(description="What the operator sees.")
-class OperatorQuery(HeldJobs):
+class OperatorQuery(HeldJobs, PersonalData):
     @strawberry.field(
         graphql_type=OperatorNode | None,
         description="A distributor, a brand, a store, a plan or a held job by its id; null when there is none.",
@@ -205,12 +207,17 @@ class OperatorQuery(HeldJobs):
             )
 
     @strawberry.field(
-        graphql_type=OrderLife | None, description="An order with its whole life; null when there is none."
+        graphql_type=OrderLife | None,
+        description="An order with its whole life; null when there is none. A look at where it goes is on record.",
     )
     @staticmethod
     async def order(info: Info, order_no: str) -> AnyRow | None:
-        async with info.context.db.read() as session:
-            return await orders.order_by_number(session, order_no)
+        if "region" not in asked(info):
+            async with info.context.db.read() as session:
+                return await orders.order_by_number(session, order_no)
+        look = privacy.Look(reader_of(await info.context.viewer()), info.context.clock(), ("region",))
+        async with info.context.db.write() as session:
+            return await orders.order_by_number(session, order_no, look=look)
 
 
 @strawberry.input(description="Somebody who wants to join.")

@@ -19,6 +19,7 @@ from s2b2c.api.notices import NoticeMutation
 from s2b2c.api.operator import OperatorMutation, OperatorQuery
 from s2b2c.api.partner import PartnerMutation, PartnerQuery
 from s2b2c.api.payouts import PayoutMutation
+from s2b2c.api.privacy import PersonalDataMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.sign_in import SignInMutation
 from s2b2c.api.telemetry import Named
@@ -73,6 +74,7 @@ class Query:
 )
 class Mutation(
     SignInMutation,
+    PersonalDataMutation,
     ShopMutation,
     PartnerMutation,
     BrandMutation,

@@ -18,7 +18,16 @@ from s2b2c.api.types.errors import (
     WrongState,
 )
 from s2b2c.api.types.ids import key_of
-from s2b2c.api.types.sign_in import CodeSent, Invited, InviteInput, PasswordChanged, Role, SignedIn, SignedOut
+from s2b2c.api.types.sign_in import (
+    CodeSent,
+    Invited,
+    InviteInput,
+    MemberRemoved,
+    PasswordChanged,
+    Role,
+    SignedIn,
+    SignedOut,
+)
 from s2b2c.errors import Refusal, Refused
 
 
@@ -32,7 +41,7 @@ class SignInMutation:
         description="Have a one-time code sent to a phone.",
     )
     async def request_code(self, info: Info, phone: str) -> CodeSent:
-        await accounts.request_code(info.context.db, phone, _caller(info))
+        await accounts.request_code(info.context.db, phone, caller_of(info))
         return CodeSent(expires_in_s=LIFETIME // timedelta(seconds=1))
 
     @strawberry.mutation(
@@ -52,7 +61,7 @@ class SignInMutation:
         membership: strawberry.ID | None = None,
         guest_token: str | None = None,
     ) -> accounts.SignedIn | Refusal:
-        caller = _caller(info, membership, guest_token)
+        caller = caller_of(info, membership, guest_token)
         return await accounts.with_code(info.context.db, phone, code, caller)
 
     @strawberry.mutation(
@@ -66,7 +75,7 @@ class SignInMutation:
     async def sign_in_with_password(
         self, info: Info, phone: str, password: str, membership: strawberry.ID | None = None
     ) -> accounts.SignedIn:
-        return await accounts.with_password(info.context.db, phone, password, _caller(info, membership))
+        return await accounts.with_password(info.context.db, phone, password, caller_of(info, membership))
 
     @strawberry.mutation(
         permission_classes=[access.Shopper],
@@ -80,7 +89,7 @@ class SignInMutation:
     async def sign_in_with_wechat(
         self, info: Info, code: str, membership: strawberry.ID | None = None, guest_token: str | None = None
     ) -> accounts.SignedIn:
-        return await accounts.with_wechat(info.context.db, code, _caller(info, membership, guest_token))
+        return await accounts.with_wechat(info.context.db, code, caller_of(info, membership, guest_token))
 
     @strawberry.mutation(
         permission_classes=[access.Shopper],
@@ -93,7 +102,7 @@ class SignInMutation:
     async def refresh_session(
         self, info: Info, refresh_token: str, membership: strawberry.ID | None = None
     ) -> accounts.SignedIn | Refusal:
-        caller = _caller(info, membership)
+        caller = caller_of(info, membership)
         async with info.context.db.write() as session:
             return await accounts.refresh(
                 session, refresh_token, account_id=caller.account_id, secret=caller.secret, now=caller.now
@@ -115,7 +124,7 @@ class SignInMutation:
         description="Have another password; your other sessions end.",
     )
     async def change_password(self, info: Info, old: str, new: str) -> PasswordChanged:
-        viewer, caller = await info.context.viewer(), _caller(info)
+        viewer, caller = await info.context.viewer(), caller_of(info)
         assert viewer.person_id is not None
         assert viewer.session_id is not None
         await accounts.change_password(info.context.db, viewer.person_id, viewer.session_id, old, new, caller)
@@ -144,6 +153,28 @@ class SignInMutation:
             )
 
     @strawberry.mutation(
+        permission_classes=[access.InviteDoor],
+        graphql_type=Annotated[MemberRemoved | BadArgument | NotFound, strawberry.union("RemoveMemberResult")],
+        description="Take a role from whoever has this phone: its sessions as that end at once. A brand does so with "
+        "its own staff.",
+    )
+    async def remove_member(self, info: Info, input: InviteInput) -> MemberRemoved:  # noqa: A002  the argument's name
+        viewer = await info.context.viewer()
+        if input.role is Role.CUSTOMER:
+            raise Refused(errors.BadArgument("A customer is removed by itself alone: see eraseMe."))
+        async with info.context.db.write() as session:
+            ended = await accounts.remove_member(
+                session,
+                viewer,
+                input.phone,
+                role=input.role.value,
+                brand_id=None if input.brand is None else key_of("brand", input.brand),
+                distributor_id=None if input.distributor is None else key_of("distributor", input.distributor),
+                now=info.context.clock(),
+            )
+        return MemberRemoved(sessions=ended)
+
+    @strawberry.mutation(
         permission_classes=[access.Shopper],
         graphql_type=Annotated[
             SignedIn | WrongCredentials | BadArgument | TooManyRequests | NotFound | WrongState,
@@ -156,10 +187,10 @@ class SignInMutation:
     async def accept_invitation(
         self, info: Info, invitation: str, phone: str, code: str, password: str | None = None
     ) -> accounts.SignedIn | Refusal:
-        return await accounts.accept(info.context.db, invitation, phone, code, password, _caller(info))
+        return await accounts.accept(info.context.db, invitation, phone, code, password, caller_of(info))
 
 
-def _caller(info: Info, membership: strawberry.ID | None = None, guest_token: str | None = None) -> accounts.Caller:
+def caller_of(info: Info, membership: strawberry.ID | None = None, guest_token: str | None = None) -> accounts.Caller:
     """Raises Refused(BadArgument) for what is no membership."""
     account_id = None if membership is None else key_of("membership", membership)
     context = info.context

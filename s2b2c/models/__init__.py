@@ -33,6 +33,7 @@ from s2b2c.models.orders import (
 )
 from s2b2c.models.payees import Payee
 from s2b2c.models.payments import Payment, RefundRequest, StripeAccount, StripeEvent
+from s2b2c.models.privacy import PersonalRead
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.settlements import SettlementRun, Statement
@@ -69,6 +70,7 @@ __all__ = [
     "Payee",
     "Payment",
     "Person",
+    "PersonalRead",
     "Plan",
     "Price",
     "Product",

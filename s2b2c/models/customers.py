@@ -20,6 +20,8 @@ class Customer(Base):
     id: Mapped[int] = key("customers")
     ref: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    erased_at: Mapped[datetime | None]
+    """When the person went; nobody is this customer any more."""
 
 
 class Address(Base):

@@ -52,7 +52,7 @@ async def lock_customers(session: AsyncSession, customer_ids: Sequence[int]) -> 
     """Until the end of the transaction nobody else changes whose customers these are; every touch locks them first.
 
     It is a statement of its own, so that the next one sees what whoever held it before has done. All that follow look
-    up by keys (`db.BY_KEY`). Returns who of them is there.
+    up by keys (`db.BY_KEY`). Returns who of them is there and was not erased.
     """
     found = await session.scalars(_LOCK_CUSTOMERS, {"customer_ids": customer_ids})
     return set(found)
@@ -70,7 +70,7 @@ _LOCK_CUSTOMERS = text(
     SELECT c.id
     FROM (SELECT {BY_KEY}) AS setting
     CROSS JOIN (SELECT id FROM unnest(CAST(:customer_ids AS bigint[])) AS asked (id) ORDER BY id) AS asked
-    CROSS JOIN LATERAL (SELECT id FROM customers WHERE id = asked.id FOR NO KEY UPDATE) AS c
+    CROSS JOIN LATERAL (SELECT id FROM customers WHERE id = asked.id AND erased_at IS NULL FOR NO KEY UPDATE) AS c
     """  # noqa: S608  all of it stands in the code
 )
 

@@ -18,6 +18,7 @@ from s2b2c.orders.reading import (
     quote,
     refund_amount,
     refunds_of_order,
+    supply_order,
     supply_orders,
     to_pay,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "reverse_refunds",
     "ship",
     "spread",
+    "supply_order",
     "supply_orders",
     "to_pay",
 ]

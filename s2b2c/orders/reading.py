@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
 
+from s2b2c import privacy
 from s2b2c.config import settings
 from s2b2c.db import AnyRow, page
 from s2b2c.errors import BadArgument, NotFound, Refused, WrongState
@@ -174,9 +175,9 @@ async def orders_of_seller(
     return (await session.execute(page(query, (Order.id, "down"), after=after, limit=limit))).all()
 
 
-async def order_by_number(session: AsyncSession, order_no: str) -> AnyRow | None:
+async def order_by_number(session: AsyncSession, order_no: str, *, look: privacy.Look | None = None) -> AnyRow | None:
     """An order for whoever runs the network: a row as of `orders_of_customer` without the refund, its phone masked, and
-    with (customer_id, seller), a seller with its code and name."""
+    with (customer_id, seller), a seller with its code and name. A `look` is written into the trail."""
     if not order_no.isprintable():
         return None  # no text in PostgreSQL holds a NUL or half a surrogate pair
     query = (
@@ -187,8 +188,13 @@ async def order_by_number(session: AsyncSession, order_no: str) -> AnyRow | None
         .join(Claim, and_(Claim.branch_id == Order.branch_id, Claim.event_id == Order.id))
         .where(Claim.kind == "order_no", Claim.name == order_no)
     )
+    if look is not None:
+        kinds = case((_HAS_ADDRESS, privacy.those(look.kinds)), else_=privacy.those(()))
+        query = privacy.read(query, look, "order", kinds)
     return (await session.execute(query)).one_or_none()
 
+
+_HAS_ADDRESS = OrderAddress.order_id.is_not(None)
 
 _REFUNDED = (
     select(func.coalesce(func.sum(RefundLine.quantity), 0))
@@ -224,21 +230,55 @@ async def supply_orders(
     *,
     after: tuple[int, ...] | None,
     limit: int,
+    look: privacy.Look | None = None,
 ) -> Sequence[AnyRow]:
     """What a brand ships (一件代发), of orders that were paid; `after` is an (id,).
 
     What waits comes oldest first, all else newest first. Rows of (branch_id, id, order_id, brand_id, order_no, state,
     paid_at, shipped_at, is_to_ship, store, region, label); the parts of the label, (recipient, phone, region, street),
-    are None unless something waits to be shipped, and never say who the customer is (隐私面单).
+    are None unless something waits to be shipped, and never say who the customer is (隐私面单). A `look` at all but the
+    last row, which says that there is more, is written into the trail.
     """
+    query = _supply(brand_id)
+    if state == "to_ship":
+        query = query.where(_TO_SHIP)
+    elif state == "shipped":
+        query = query.where(SupplyOrder.shipped_at.is_not(None))
+    way: Literal["up", "down"] = "up" if state == "to_ship" else "down"
+    query = page(query, (SupplyOrder.id, way), after=after, limit=limit)
+    if look is not None:
+        query = _read(query, look, shown=limit - 1)
+    return (await session.execute(query)).all()
+
+
+async def supply_order(
+    session: AsyncSession, brand_id: int, key: OrderKey, *, look: privacy.Look | None = None
+) -> AnyRow | None:
+    """A row as of `supply_orders`, by its own key; None when the brand has no such one. A `look` is written into the
+    trail."""
+    query = _supply(brand_id).where(SupplyOrder.branch_id == key[0], SupplyOrder.id == key[1])
+    if look is not None:
+        query = _read(query, look)
+    return (await session.execute(query)).one_or_none()
+
+
+def _read(query: Select[*tuple[Any, ...]], look: privacy.Look, *, shown: int | None = None) -> Select[*tuple[Any, ...]]:
+    with_label = privacy.those({*look.kinds, *look.on_label})
+    kinds = case(
+        (and_(_HAS_ADDRESS, _TO_SHIP), with_label), (_HAS_ADDRESS, privacy.those(look.kinds)), else_=privacy.those(())
+    )
+    return privacy.read(query, look, "shipping", kinds, shown=shown)
+
+
+def _supply(brand_id: int) -> Select[*tuple[Any, ...]]:
     shown = {
         "recipient": masked(OrderAddress.recipient),
         "phone": masked(OrderAddress.phone),
         "region": OrderAddress.region,
         "street": OrderAddress.street,
     }
-    parts = (case((_TO_SHIP, part)).label(name) for name, part in shown.items())
-    query: Select[*tuple[Any, ...]] = (
+    parts = (case((and_(_TO_SHIP, _HAS_ADDRESS), part)).label(name) for name, part in shown.items())
+    return (
         select(SupplyOrder.branch_id, SupplyOrder.id, SupplyOrder.order_id, SupplyOrder.brand_id, Order.order_no)
         .add_columns(Order.state, Order.paid_at, SupplyOrder.shipped_at, _TO_SHIP.label("is_to_ship"))
         .add_columns(Bundle("store", Store.id, Store.slug, Store.title, Store.region))
@@ -249,12 +289,6 @@ async def supply_orders(
         .outerjoin(OrderAddress, and_(OrderAddress.branch_id == Order.branch_id, OrderAddress.order_id == Order.id))
         .where(SupplyOrder.brand_id == brand_id, Order.paid_at.is_not(None))
     )
-    if state == "to_ship":
-        query = query.where(_TO_SHIP)
-    elif state == "shipped":
-        query = query.where(SupplyOrder.shipped_at.is_not(None))
-    way: Literal["up", "down"] = "up" if state == "to_ship" else "down"
-    return (await session.execute(page(query, (SupplyOrder.id, way), after=after, limit=limit))).all()
 
 
 class Part(NamedTuple):

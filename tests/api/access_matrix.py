@@ -40,9 +40,11 @@ MATRIX: dict[str, dict[str, str]] = {
         "WrongCredentials": "code message",
     },
     "customer distributor brand finance operator": {
+        "Mutation": "signOut changePassword exportMyData eraseMe",
+        "PersonalRecord": "kind json",
+        "Erased": "at",
         "Store": "id slug title region",
         "PaymentsOff": "code message",
-        "Mutation": "signOut changePassword",
         "SignedOut": "sessions",
         "PasswordChanged": "at",
     },
@@ -95,7 +97,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "PriceOutOfBand": "code message lowestPrice highestPrice",
     },
     "brand operator": {
-        "Mutation": "invite",
+        "Mutation": "invite removeMember",
+        "MemberRemoved": "sessions",
         "Invited": "token expiresAt",
     },
     "finance operator": {
@@ -220,8 +223,11 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "operator",
         "OperatorQuery": (
             "heldJobs node tiers distributors distributor movePreview brands stores plans plan planCheck "
-            "simulatePlan order"
+            "simulatePlan order customer personalReads"
         ),
+        "CustomerFile": "id ref createdAt erasedAt phones contacts",
+        "CustomerContact": "recipient phone",
+        "PersonalRead": "id at by reader purpose reason kinds customer order",
         "HeldJob": "id name payload error attempts heldSince",
         "OperatorNode": "id",
         "BrandInUse": "id name products stores",
@@ -327,6 +333,12 @@ SECRETS: dict[str, Secret] = {
     "who a customer is, masked on the label of a parcel": Secret(
         "customer brand",
         "OrderAddress.recipient OrderAddress.phone OrderAddress.region OrderAddress.street SupplyOrder.label",
+    ),
+    "who a customer is, without where it lives; each look on record": Secret(
+        "operator", "CustomerFile.phones CustomerContact.recipient CustomerContact.phone OperatorQuery.personalReads"
+    ),
+    "all that is held of somebody: its own": Secret(
+        "customer distributor brand finance operator", "Mutation.exportMyData PersonalRecord.json"
     ),
     "a customer's phone, masked": Secret("distributor operator", "SoldOrder.phone BoundCustomer.phone OrderLife.phone"),
     "statements: of a payee its own": Secret(

@@ -19,6 +19,8 @@ WHO: dict[str, dict[str, str]] = {
     "finance": {"role": "finance"},
     "operator": {"role": "operator"},
 }
+OF_A_SESSION = {"signOut", "changePassword", "exportMyData", "eraseMe"}
+"""Mutations for which a role is not enough: a token of the command line may not."""
 OTHERS: dict[str, dict[str, str]] = {
     "customer": {"role": "customer", "customer": "kh-32002"},
     "distributor": {"role": "distributor", "distributor": "ZJ"},

@@ -14,6 +14,7 @@ from sqlalchemy import select, text
 
 from s2b2c import accounts, models
 from s2b2c.accounts import people
+from s2b2c.accounts.viewer import account_of
 from s2b2c.api.types.ids import encode, parts
 from s2b2c.config import resource
 from tests import factories
@@ -30,7 +31,7 @@ ROLES = {
 }
 """Who enters each door."""
 TOLD = {"BAD_ARGUMENT", "BAD_REQUEST", "UNAUTHENTICATED", "FORBIDDEN"}
-PHONE, PASSWORD = "13800001234", "correct horse 电池"
+PHONE, STAFF, PASSWORD = "13800001234", "13911113333", "correct horse 电池"
 DAYS = {"from": "2026-10-01", "to": "2026-11-01"}
 
 
@@ -93,7 +94,7 @@ KINDS = {
     "membership": Kind("SELECT account_id FROM memberships", {"account": "role <> 'operator'"}),
     "tier": Kind("SELECT id FROM tiers", {"operator": "false", "brand": "false"}),
     "brand": Kind("SELECT id FROM brands", {"operator": "false", "partner": "false"}),
-    "customer": Kind("SELECT id FROM customers", {}),
+    "customer": Kind("SELECT id FROM customers", {"operator": "false"}),
     "account": Kind("SELECT id FROM accounts", {}),
     "transfer": Kind("SELECT id FROM transfers", {}),
     "rule": Kind("SELECT id FROM rules", {}),
@@ -135,6 +136,9 @@ async def an_operator(api: Api) -> accounts.SignedIn:
         session.add(person)
         await session.flush()
         await people.be_customer(session, person.id, None)
+        staff = await people.find_or_make(session, {"phone": STAFF}, now)
+        distributor_id = await session.scalar(text(_OWN["distributor"][1]))
+        await people.join(session, staff, await account_of(session, "distributor", None, distributor_id))
     return await accounts.with_password(api.db, PHONE, PASSWORD, accounts.Caller("203.0.113.7", now, SECRET))
 
 
@@ -180,6 +184,7 @@ _OWN = {
     "plan": ("plan", "SELECT min(id) FROM plans"),
     "job": ("job", "SELECT min(id) FROM pgqueuer"),
     "brand": ("brand", "SELECT min(id) FROM brands"),
+    "customer": ("customer", "SELECT min(id) FROM customers"),
 }
 """Things of the viewers, and of nobody: the kind of their ids, and a key."""
 
@@ -193,6 +198,7 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
     parcel = {"supplyOrder": own["parcel"], "carrier": "顺丰", "trackingNo": "SF1"}
     applied = {"code": "NEW-1", "name": "新人", "tier": own["tier"], "parent": own["parent"], "region": "浙江"}
     why = {"reason": "测试"}
+    member = {"phone": PHONE, "role": "DISTRIBUTOR", "distributor": own["distributor"]}
     return {
         "shop/Node": {"id": store},
         "shop/OwnNode": {"id": order},
@@ -247,7 +253,10 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "operator/RefundOrder": {"order": order, "lines": [{"lineNo": 1}], **why},
         "operator/RetryJob": {"id": own["job"]},
         "account/RefreshSession": {"refreshToken": own["refresh"], "membership": own["membership"]},
-        "account/Invite": {"input": {"phone": PHONE, "role": "DISTRIBUTOR", "distributor": own["distributor"]}},
+        "account/Invite": {"input": member},
+        "account/RemoveMember": {"input": {**member, "phone": STAFF}},
+        "operator/Customer": {"id": own["customer"], "reason": "to see who that is"},
+        "operator/PersonalReads": {"customer": own["customer"]},
     }
 
 

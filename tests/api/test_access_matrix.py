@@ -19,7 +19,7 @@ from graphql import (
 from s2b2c.api.schema import sdl
 from tests.api.access_matrix import EVERYBODY, HARMLESS, MATRIX, SECRETS, WATCHED
 from tests.api.client import Api
-from tests.api.doors import WHO, signed_in
+from tests.api.doors import OF_A_SESSION, WHO, signed_in
 from tests.api.test_nonsense import NONSENSE, _value
 
 SCHEMA = build_schema(sdl())
@@ -35,8 +35,6 @@ DOORS = {
     "Mutation": (),
 }
 """The types whose fields are asked for by each role, and the fields that lead there."""
-OF_A_SESSION = {"signOut", "changePassword"}
-"""Whoever has none may not, whatever the role: test_sign_in.py."""
 KEPT_OUT = {"UNAUTHENTICATED", "FORBIDDEN"}
 
 Cell = tuple[str, str]

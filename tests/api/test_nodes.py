@@ -58,6 +58,7 @@ MENTIONS = {
         "Membership",
     ),  # less of something
     *("Variant", "OfferedVariant", "SupplyVariant", "OwnListing", "ExplainedCommission", "OrderLife", "Payment"),
+    *("CustomerFile", "PersonalRead"),  # read with a reason, or with the trail
     *("RefundRequest", "Rule", "StatementLine", "FullStatementLine", "Transfer", "RefusedTouch"),  # a part of something
 }
 """Types with an id that is no node's: another type is that thing at the door, or it is read with what it is a part of."""

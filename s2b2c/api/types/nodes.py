@@ -69,6 +69,8 @@ class Shown(NamedTuple):
     as_type: type
     read: Callable[[AsyncSession, Any], Awaitable[Any]]
     key_length: int = 1
+    is_recorded: bool = False
+    """Whether what is read is written into the trail of personal data."""
 
 
 async def read_node(info: Info, id_: str, shown: Mapping[str, Shown]) -> Any:
@@ -81,7 +83,7 @@ async def read_node(info: Info, id_: str, shown: Mapping[str, Shown]) -> Any:
     it = shown.get(kind)
     if it is None or len(key) != it.key_length:
         return None
-    async with info.context.db.read() as session:
+    async with info.context.db.write() if it.is_recorded else info.context.db.read() as session:
         row = await it.read(session, key)
     if row is not None:
         info.context.node_types[id(row)] = it.as_type.__name__

@@ -61,7 +61,14 @@ class PasswordChanged:
     at: datetime = strawberry.field(description="From then on the old one opens nothing.")
 
 
-@strawberry.input(description="Who may join what. A brand invites to its own staff alone.")
+@strawberry.type(description="Somebody has a role no more.")
+class MemberRemoved:
+    is_type_of: ClassVar[Any] = classmethod(errors.done)
+
+    sessions: int = strawberry.field(description="How many of its sessions have ended.")
+
+
+@strawberry.input(description="Who has, or is to have, which role. A brand has a say in its own staff alone.")
 class InviteInput:
     phone: str = strawberry.field(description="A mobile phone: 11 digits, or + and digits for another country.")
     role: Role = strawberry.field(description="Any but CUSTOMER.")
