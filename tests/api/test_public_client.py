@@ -1,6 +1,7 @@
 """The API as a front end has it: a public client, `gql`, against `s2b2c serve`, with stand-ins for SMS and WeChat."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from s2b2c.api.documents import named
 from s2b2c.api.schema import sdl
 from s2b2c.config import resource
 from tests.api.client import SECRET, Api
-from tests.api.shopping import Json
+from tests.api.shopping import PERSON, Json
+from tests.api.test_payees import SHOWN
 from tests.commands import cli
 from tests.serving import processes
 from tests.signing import OTHER_PHONE, PHONE
@@ -85,6 +87,8 @@ async def test_a_front_end_does_all_of_it(own_sample: Api) -> None:
         await _buys(front, fake)
         await _signs_out(front, fake)
         operator = await _runs_the_network(front, fake, own_sample.db.url)
+        await _looks(front, operator, await own_sample.token("distributor", distributor="ZJ-HZ"))
+        await _goes(front, fake)
         await _pages(front, operator)
         await _is_refused(front, operator)
 
@@ -127,10 +131,34 @@ async def _buys(front: Front, fake: Fake) -> None:
     assert (node["__typename"], node["orderNo"]) == ("Order", placed["orderNo"])
     (enum,) = [it for it in (await front.run("shop/Labels"))["enums"] if it["name"] == "OrderState"]
     assert {it["zh"] for it in enum["values"]} >= {"待付款", "已完成"}
+
+
+async def _goes(front: Front, fake: Fake) -> None:
+    """A user of the mini-app reads what is held of it, is erased, and comes back as somebody new."""
     user = User("o-1", "u-1")
-    signed = await front.run("account/SignInWithWechat", code=fake.code_for(user))
-    orders = (await front.run("shop/Orders", signed["accessToken"]))["me"]["orders"]["edges"]
-    assert orders == [], "nobody has said that the mini-app's user is the one with the phone"
+    token = (await front.run("account/SignInWithWechat", code=fake.code_for(user)))["accessToken"]
+    assert "id" in await front.run("shop/SaveAddress", token, input=HOME)
+    held = [edge["node"] for edge in (await front.run("account/ExportMyData", token))["edges"]]
+    (address,) = [json.loads(record["json"]) for record in held if record["kind"] == "address"]
+    assert {name: address[name] for name in HOME} == HOME
+    wrong = await front.run("account/EraseMe", token, proof={"wechatCode": fake.code_for(User("o-2", "u-2"))})
+    assert wrong["__typename"] == "WrongCredentials"
+    assert "at" in await front.run("account/EraseMe", token, proof={"wechatCode": fake.code_for(user)})
+    assert await front.code("{ shop { me { boundTo { since } } } }", token) == "UNAUTHENTICATED"
+    token = (await front.run("account/SignInWithWechat", code=fake.code_for(user)))["accessToken"]
+    assert (await front.run("shop/Me", token))["me"]["addresses"]["edges"] == []
+
+
+async def _looks(front: Front, operator: str, distributor: str) -> None:
+    """What is masked, and what stands in the trail once it is seen."""
+    payee = await front.run("partner/SetPayee", distributor, input=PERSON)
+    assert {name: payee[name] for name in SHOWN} == SHOWN
+    reason = "她打电话问订单到哪了，要核对手机号"
+    seen = (await front.run("operator/Customer", operator, phone=PHONE, reason=reason))["customer"]
+    assert seen["phones"] == [PHONE]
+    (edge,) = (await front.run("operator/PersonalReads", operator, customer=seen["id"]))["personalReads"]["edges"]
+    assert (edge["node"]["purpose"], edge["node"]["reason"]) == ("SUPPORT", reason)
+    assert sorted(edge["node"]["kinds"]) == ["PHONE", "RECIPIENT"]
 
 
 async def _signs_out(front: Front, fake: Fake) -> None:
