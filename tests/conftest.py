@@ -1,8 +1,13 @@
 """A real server, a database migrated once by Alembic, and a clone of it for every test that commits."""
 
+import fcntl
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
+from zlib import crc32
 
 import hypothesis
 import pytest
@@ -15,6 +20,8 @@ from s2b2c.db import Database, migrate
 from tests.databases import create_database, drop_database
 
 _clones = count()
+_MEMORY = Path("/dev/shm")  # noqa: S108  a folder of our own in it, which embedded.py makes sure of
+_MEMORY_BYTES = 4 * 1024**3
 
 _any = hypothesis.settings(
     deadline=None,
@@ -26,13 +33,31 @@ hypothesis.settings.register_profile("soak", _any, max_examples=1_000)
 hypothesis.settings.load_profile("short")
 
 
+def _data_dir() -> Path:
+    """In memory where there is room: a disk is what two thousand clones wait for."""
+    with suppress(OSError):
+        if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES:
+            return _MEMORY / f"s2b2c-{os.getuid()}-{crc32(str(state_dir()).encode()):08x}" / "pg"
+    return state_dir() / "test-pg"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give the memory back, when nobody is at it: another run of this checkout, say."""
+    folder = _data_dir().parent
+    if hasattr(session.config, "workerinput") or folder.parent != _MEMORY or not folder.is_dir():
+        return
+    with suppress(OSError), (folder / "pg.users").open("rb") as users:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """A server on which this user may create databases and roles: the one in the environment, else our own."""
     if url := settings().database_url:
         yield url
     else:
-        with embedded.server(state_dir() / "test-pg", durable=False) as own:
+        with embedded.server(_data_dir(), durable=False) as own:
             yield own
 
 
