@@ -101,7 +101,9 @@ async def test_the_worker_keeps_for_as_long_as_the_settings_say(db: Database, mo
     async with db.write() as session:
         session.add_all([_event("evt_kept", kept), _event("evt_1", kept - SECOND), _event("evt_2", kept - SECOND)])
         job_id = await _a_job(session, None, logged, logged - SECOND)
-    for scan, batches in ((worker.forget_events, 2), (worker.forget_job_logs, 1)):
+        emptied = {b"kept": NOW, b"1": NOW - SECOND, b"2": NOW - SECOND}
+        session.add_all(models.RateLimit(key=key, empty_at=at, span=SECOND) for key, at in emptied.items())
+    for scan, batches in ((worker.forget_events, 2), (worker.forget_job_logs, 1), (worker.forget_sign_ins, 2)):
         assert scan in worker._SCANS
         for left in [*range(batches, 0, -1), 0]:
             async with db.write() as session:
@@ -109,6 +111,7 @@ async def test_the_worker_keeps_for_as_long_as_the_settings_say(db: Database, mo
     async with db.read() as session:
         assert await _events(session) == ["evt_kept"]
         assert await _logs(session) == [(job_id, logged)]
+        assert (await session.scalars(select(models.RateLimit.key))).all() == [b"kept"]
 
 
 @pytest.mark.parametrize(
