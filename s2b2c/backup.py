@@ -161,6 +161,7 @@ async def restore(owner_url: str, file: Path, *, replace: bool = False, progress
     """
     with _opened(file) as archive:
         manifest = _read(archive, file)
+        _check(archive, manifest)
         async with _connected(owner_url) as connection:
             tables = await _tables(connection)
             revision = await _revision(connection) if tables else None
@@ -208,11 +209,10 @@ async def _load(connection: AsyncConnection, archive: ZipFile, manifest: Manifes
     driver: Any = (await connection.get_raw_connection()).driver_connection
     done = 0
     for name, table in manifest.tables.items():
-        digest = hashlib.sha256()
         with archive.open(_member(name)) as entry:
-            status = await driver.copy_to_table(name, columns=table.columns, source=_chunks(entry, digest))
-        if status != f"COPY {table.rows}" or digest.hexdigest() != table.sha256:
-            raise BackupError(f"The file is damaged: {name} is not as it was written.")
+            status = await driver.copy_to_table(name, columns=table.columns, source=_chunks(entry))
+        if status != f"COPY {table.rows}":
+            raise _damaged(name)
         if progress is not None:
             progress(done := done + table.rows, manifest.rows)
     for row in reversed(slow):
@@ -281,6 +281,23 @@ def _read(archive: ZipFile, file: Path) -> Manifest:
     return manifest
 
 
+def _check(archive: ZipFile, manifest: Manifest) -> None:
+    """Raises BackupError for what is not as it was written. Before any of it is loaded: asyncpg waits for ever when a
+    source fails after the server has refused what came before.
+    """
+    for name, table in manifest.tables.items():
+        with archive.open(_member(name)) as entry:
+            digest = hashlib.sha256()
+            while data := entry.read(_CHUNK_BYTES):
+                digest.update(data)
+        if digest.hexdigest() != table.sha256:
+            raise _damaged(name)
+
+
+def _damaged(table: str) -> BackupError:
+    return BackupError(f"The file is damaged: {table} is not as it was written.")
+
+
 def _member(table: str) -> str:
     return f"tables/{table}.txt"
 
@@ -291,7 +308,6 @@ def _entry(name: str) -> ZipInfo:
     return entry
 
 
-async def _chunks(entry: IO[bytes], digest: Any) -> AsyncIterator[bytes]:
+async def _chunks(entry: IO[bytes]) -> AsyncIterator[bytes]:
     while data := entry.read(_CHUNK_BYTES):
-        digest.update(data)
         yield data

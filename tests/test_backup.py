@@ -183,6 +183,12 @@ def _other_price(file: Path) -> None:
     _rewrite(file, "tables/listings.txt", lambda data: data.replace(b"\t4890\t", b"\t4891\t", 1))
 
 
+def _no_number_and_no_end(file: Path) -> None:
+    """What the server refuses, and behind it what cannot be read."""
+    _rewrite(file, "tables/transfers.txt", lambda data: b"x" + data[1:])
+    _flip(file)
+
+
 def _no_table(file: Path) -> None:
     _rewrite(file, "tables/commissions.txt", lambda _: None)
 
@@ -214,6 +220,7 @@ def _no_zip(file: Path) -> None:
     [
         (_cut, "damaged, or no backup"),
         (_flip, "damaged"),
+        (_no_number_and_no_end, "damaged"),
         (_less_a_row, "order_lines is not as it was written"),
         (_other_price, "listings is not as it was written"),
         (_no_table, "its tables are not those of its manifest"),
