@@ -28,7 +28,9 @@ _NAMED = {
     "FROM distributors d JOIN tiers t ON t.id = d.tier_id JOIN distributors b ON b.id = d.branch_id",
     "ledger_accounts": "SELECT a.kind, a.rail, b.name, d.code FROM ledger_accounts a LEFT JOIN brands b ON b.id = a.brand_id "
     "LEFT JOIN distributors d ON d.id = a.distributor_id",
-    "listings": "SELECT s.slug, b.name, p.code, l.price, l.position, l.pitch FROM listings l JOIN stores s ON s.id = l.store_id "
+    "listing_history": "SELECT s.slug, p.code, h.price, h.position, h.pitch, h.why, h.end_reason FROM listing_history h "
+    "JOIN stores s ON s.id = h.store_id JOIN products p ON p.id = h.product_id",
+    "listings": "SELECT s.slug, b.name, p.code, l.price, l.position, l.pitch, l.pinned, l.regions, l.segments, l.why FROM listings l JOIN stores s ON s.id = l.store_id "
     "JOIN products p ON p.id = l.product_id JOIN brands b ON b.id = p.brand_id",
     "notices": "SELECT d.code, b.name, n.kind, n.facts::text, n.read_at IS NULL FROM notices n "
     "LEFT JOIN distributors d ON d.id = n.distributor_id LEFT JOIN brands b ON b.id = n.brand_id",

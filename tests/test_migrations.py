@@ -40,6 +40,7 @@ PRIVILEGES = {
     "ledger_accounts": "INSERT",
     "ledger_checkpoints": "INSERT, UPDATE",
     "ledger_horizon": "INSERT, UPDATE",
+    "listing_history": "INSERT",
     "listings": "DELETE, INSERT, UPDATE",
     "memberships": "DELETE, INSERT, UPDATE (person_id)",
     "notices": "INSERT, UPDATE (read_at)",

@@ -37,7 +37,7 @@ from s2b2c.models.privacy import PersonalRead
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.settlements import SettlementRun, Statement
-from s2b2c.models.stores import Listing, Store
+from s2b2c.models.stores import Listing, ListingHistory, Store
 
 __all__ = [
     "Account",
@@ -60,6 +60,7 @@ __all__ = [
     "LedgerCheckpoint",
     "LedgerHorizon",
     "Listing",
+    "ListingHistory",
     "Membership",
     "Notice",
     "OneTimeCode",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, false, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from s2b2c.db import Base, key, one_of
@@ -22,14 +22,21 @@ class Store(Base):
     state: Mapped[str] = mapped_column(server_default="open")
 
 
+_WHY = ("imported", "selected", "changed", "reordered", "copied", "clamped", "words_removed")
+_SEGMENTS = "segments <@ ARRAY['new', 'returning', 'bound']"
+
+
 class Listing(Base):
-    """One product in one store (选品), at that store's price."""
+    """One product in one store (选品), at that store's price; as it is since `changed_at`, or else `listed_at`."""
 
     __tablename__ = "listings"
     __table_args__ = (
         UniqueConstraint("store_id", "position", deferrable=True, initially="IMMEDIATE"),
         CheckConstraint("price >= 0", name="price"),
         CheckConstraint("position >= 1", name="position"),
+        CheckConstraint(_SEGMENTS, name="segments"),
+        CheckConstraint("changed_at > listed_at", name="changed_at"),
+        one_of("why", *_WHY),
     )
 
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"), primary_key=True)
@@ -40,3 +47,37 @@ class Listing(Base):
     listed_at: Mapped[datetime] = mapped_column(server_default=func.now())
     pinned: Mapped[bool] = mapped_column(server_default=false())
     """Shown before all that are not; among themselves both follow `position`."""
+    regions: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    """Shown to customers of these alone; to all where it is empty, as with segments."""
+    segments: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    changed_at: Mapped[datetime | None]
+    why: Mapped[str] = mapped_column(server_default="selected")
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+    """Who made it what it is; nobody where an import or a new band did."""
+
+
+class ListingHistory(Base):
+    """What a listing was from `since` up to `until`; `end_reason` where it left the store then, else it was changed."""
+
+    __tablename__ = "listing_history"
+    __table_args__ = (
+        CheckConstraint("since < until", name="until"),
+        one_of("why", *_WHY),
+        one_of("end_reason", "removed", "no_price_fits", "product_withdrawn"),
+        Index(None, "store_id", "until"),
+    )
+
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"), primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    price: Mapped[int]
+    position: Mapped[int]
+    pitch: Mapped[str]
+    pinned: Mapped[bool]
+    regions: Mapped[list[str]]
+    segments: Mapped[list[str]]
+    why: Mapped[str]
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+    end_reason: Mapped[str | None]
+    ended_by: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
