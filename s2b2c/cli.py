@@ -147,6 +147,8 @@ def import_(
                 err.print(str(error), markup=False, highlight=False, soft_wrap=True)
             else:
                 out.print(main_job.told(path, report, dry_run=dry_run), highlight=False, soft_wrap=True)
+        with main_job.progress_bar(err) as progress:
+            await main_job.index_products(db, progress)
         if refused:
             raise CommandError(f"{refused} of {len(files)} files refused")
 

@@ -264,7 +264,10 @@ async def _prepare(connection: AsyncConnection) -> None:
             APP_ROLE,
             f"GRANT {APP_ROLE} TO CURRENT_USER",
         ),
-        ("SELECT 1 FROM pg_extension WHERE extname = :name", "btree_gist", "CREATE EXTENSION btree_gist"),
+        *(
+            ("SELECT 1 FROM pg_extension WHERE extname = :name", extension, f"CREATE EXTENSION {extension}")
+            for extension in ("btree_gin", "btree_gist")
+        ),
     ]
     for question, name, statement in wanted:
         if await connection.scalar(text(question), {"name": name}):

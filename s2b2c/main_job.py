@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from sqlalchemy import func, select
 
-from s2b2c import exports, privacy, ranking, settlements
+from s2b2c import catalogue, exports, privacy, ranking, settlements
 from s2b2c.config import SHANGHAI
 from s2b2c.db import Database
 from s2b2c.exports import Format
@@ -59,6 +59,7 @@ async def run(db: Database, job: Job, console: Console, progress: Progress) -> N
         path = job.folder / f"{kind}.csv"
         report = await import_path(db, kind, path, console, progress)
         console.print(told(path, report), highlight=False, soft_wrap=True)
+    await index_products(db, progress)
     await roll_up(db, progress)
     progress("ranking", 0, 1)
     run_id = await _ranked(db, job)
@@ -93,6 +94,18 @@ def told(path: Path, report: Report, *, dry_run: bool = False) -> str:
     if dry_run:
         return f"{path.name}: {report.rows:,} rows, all of them right; nothing was written"
     return f"{path.name}: {report.rows:,} rows, {report.inserted:,} new, {report.updated:,} changed"
+
+
+async def index_products(db: Database, progress: Progress) -> None:
+    """Let the products be found by those who choose, one transaction per batch."""
+    done = 0
+    while True:
+        async with db.write() as session:
+            more = await catalogue.index_products(session)
+        if not more:
+            return
+        done += more
+        progress("words of the catalogue", done, done)
 
 
 async def roll_up(db: Database, progress: Progress) -> None:

@@ -15,7 +15,7 @@ from pgqueuer.models import Job as Picked
 from pgqueuer.queries import Queries
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import accounts, exports, jobs, ledger, orders, payments, ranking, stripe_events
+from s2b2c import accounts, catalogue, exports, jobs, ledger, orders, payments, ranking, stripe_events
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
 from s2b2c.failures import is_database_away, kind_of
@@ -65,6 +65,11 @@ async def open_payments(session: AsyncSession) -> int:
     return await payments.left_opening(session, now=_now())
 
 
+async def count_cohorts(session: AsyncSession) -> int:
+    """What the stores of each tier and region list and sell, as those who choose see it."""
+    return await catalogue.count_cohorts(session, _now())
+
+
 async def forget_events(session: AsyncSession) -> int:
     """Events of Stripe that were handled long ago."""
     before = _now() - timedelta(days=settings().event_days)
@@ -91,6 +96,8 @@ _SCANS: tuple[Scan, ...] = (
     receive,
     complete,
     open_payments,
+    catalogue.index_products,
+    count_cohorts,
     ranking.roll_up,
     ledger.checkpoint,
     forget_events,

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, func, select
-from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.dialects.postgresql import Range, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models
@@ -104,7 +104,12 @@ async def a_variant(
         )
     )
     await session.flush()
+    await _mark_stale(session, variant.product_id)
     return variant
+
+
+async def _mark_stale(session: AsyncSession, product_id: int) -> None:
+    await session.execute(insert(models.StaleProduct).values(product_id=product_id).on_conflict_do_nothing())
 
 
 async def reprice(session: AsyncSession, product_id: int, at: datetime, **changes: object) -> None:
@@ -118,6 +123,7 @@ async def reprice(session: AsyncSession, product_id: int, at: datetime, **change
         await session.flush()
         session.add(models.Price(variant_id=old.variant_id, during=Range(at, None), **new))
     await session.flush()
+    await _mark_stale(session, product_id)
 
 
 async def a_store(session: AsyncSession, owner: models.Distributor | None = None) -> models.Store:

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import delete, insert, text, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import audit, models, orders, ranking, settlements
+from s2b2c import audit, catalogue, models, orders, ranking, settlements
 from s2b2c.orders import Parcel, Refund, RefundedLine, ship
 from s2b2c.sql import statements
 from tests import factories
@@ -46,6 +46,8 @@ async def _a_world(session: AsyncSession) -> dict[str, int | str]:
             )
         )
     store = await factories.a_store(session, seller)
+    chosen = await factories.a_variant(session)
+    assert await catalogue.index_products(session) == 1
     variant = await factories.a_variant(session, supply_price=2600)
     await factories.a_listing(session, store, variant.product_id)
     names: dict[str, int | str] = {
@@ -56,6 +58,7 @@ async def _a_world(session: AsyncSession) -> dict[str, int | str]:
         "store": store.id,
         "brand": variant.brand_id,
         "product": variant.product_id,
+        "chosen": chosen.product_id,
         "quiet": (await factories.a_variant(session)).id,
         "day": "2026-09-01",
         "plan": plan.id,
@@ -338,6 +341,7 @@ CORRUPTIONS = {
         "listings {store}/{product}", "UPDATE products SET state = 'delisted' WHERE id = {product}"
     ),
     "listing_prices": _wrong("listings {store}/{product}", "UPDATE listings SET price = 4199"),
+    "selectable_products": _wrong("products {chosen}", "UPDATE selectable_products SET costs = costs[1:2]"),
     "daily_sellers": _wrong(
         "daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1 WHERE day = '{day}'"
     ),
@@ -391,6 +395,13 @@ async def test_a_name_of_nothing_is_found(session: AsyncSession, row: str, state
     assert {key for key, _ in named.rows} == {row.format(**names)}
 
 
+async def test_a_product_that_cannot_be_found_is(session: AsyncSession) -> None:
+    names = await _a_world(session)
+    await session.execute(delete(models.SelectableProduct))
+    (breach,) = await audit.audit(session)
+    assert breach.rows == ((f"products {names['chosen']}", "costs {3500,3900,4200}, found at "),)
+
+
 async def test_right_checkpoints_are_clean(session: AsyncSession) -> None:
     names = await _a_world(session)
     for statement in _CHECKPOINTS:
@@ -440,7 +451,7 @@ async def test_a_breach_tells_the_first_rows_and_how_many(session: AsyncSession)
     assert (runs.check, runs.total, len(runs.rows)) == ("settlement_runs", 23, 20)
     assert str(runs).splitlines()[0] == "settlement_runs: a run has statements, and was made after its cutoff"
     assert str(runs).splitlines()[-1] == "  and 3 more"
-    sku = await session.scalar(text("SELECT sku FROM variants ORDER BY id LIMIT 1"))
+    sku = await session.scalar(text("SELECT sku FROM variants WHERE product_id = :id"), {"id": names["product"]})
     assert str(listing).splitlines() == [
         "listing_prices: the price of a listing lies in the band of every variant, and not below the owner's tier cost",
         f"  listings {names['store']}/{names['product']}: price 4199, sku {sku} from 2600 to 9980, tier cost 4200",

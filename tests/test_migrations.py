@@ -21,6 +21,8 @@ from s2b2c.db import APP_ROLE, Base, Database, MigrationError, _prepare, _upgrad
 from tests.databases import create_database, drop_database
 
 # What the app's role may do beside SELECT. `UPDATE (columns)` is all it may update of a table.
+EXTENSIONS = ("CREATE EXTENSION btree_gin", "CREATE EXTENSION btree_gist")
+
 PRIVILEGES = {
     "accounts": "INSERT",
     "addresses": "DELETE, INSERT, UPDATE",
@@ -29,6 +31,8 @@ PRIVILEGES = {
     "brands": "INSERT, UPDATE",
     "claims": "INSERT",
     "clawbacks": "INSERT, UPDATE (statement_id)",
+    "cohort_counts": "INSERT, UPDATE",
+    "cohort_products": "DELETE, INSERT, UPDATE",
     "commissions": "INSERT, UPDATE (statement_id)",
     "customers": "INSERT, UPDATE",
     "daily_brands": "INSERT, UPDATE",
@@ -67,11 +71,13 @@ PRIVILEGES = {
     "refunds": "INSERT, UPDATE (rolled_up, run_id, state)",
     "refused_touches": "INSERT",
     "rules": "INSERT",
+    "selectable_products": "DELETE, INSERT, UPDATE",
     "sessions": "DELETE, INSERT, UPDATE (end_reason, ended_at)",
     "settlement_runs": "INSERT",
     "share_links": "INSERT",
     "shipment_lines": "INSERT",
     "shipments": "INSERT",
+    "stale_products": "DELETE, INSERT, UPDATE",
     "statements": "INSERT",
     "stores": "INSERT, UPDATE",
     "stripe_accounts": "INSERT, UPDATE",
@@ -118,7 +124,7 @@ async def test_migrations_and_models_make_the_same_schema(database_url: str) -> 
     assert "CREATE TABLE public.transfers (" in migrated
     engine = create_async_engine(database_url, poolclass=NullPool)
     async with engine.begin() as connection:
-        for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", "CREATE EXTENSION btree_gist"):
+        for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", *EXTENSIONS):
             await connection.execute(text(statement))
         await connection.run_sync(Base.metadata.create_all)
     await engine.dispose()

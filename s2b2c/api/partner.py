@@ -30,6 +30,7 @@ from s2b2c.api.types.selection import (
     ListingsRemoved,
     ListingsUpdated,
     OwnStore,
+    PriceTier,
     ProductChoice,
     ProductsSelected,
     RemoveListingResult,
@@ -41,6 +42,7 @@ from s2b2c.api.types.selection import (
     UpdateListingsResult,
 )
 from s2b2c.api.types.settlements import Statement
+from s2b2c.catalogue import OnOffer
 from s2b2c.db import AnyRow
 from s2b2c.errors import Refusal, Refused
 from s2b2c.stores import Change, Choice, OwnListing
@@ -91,9 +93,10 @@ class PartnerQuery(Told, Statements, PaidOut):
 
     @strawberry.field(
         graphql_type=Connection[CatalogueProduct],
-        description="What you may choose for your stores (选品). Every word of `search` is in a title, a code, a "
-        "category or the name of a brand; every one of `tags` is on the product; the prices, in fen, are of "
-        "`suggestedPrice`.",
+        description="What you may choose for your stores (选品). Of a search the newest come first of those with all "
+        "its words in their titles, then of those with all its characters in titles, codes, SKUs, options, categories, "
+        "tags or names of brands; where there are none, of those that lack one character or word. Prices are the "
+        "brands' suggested ones.",
     )
     @staticmethod
     async def catalogue(
@@ -102,30 +105,51 @@ class PartnerQuery(Told, Statements, PaidOut):
         brand: strawberry.ID | None = None,
         category: str | None = None,
         tags: list[str] | None = None,
+        price_tier: PriceTier | None = None,
         price_from: Int64 | None = None,
         price_to: Int64 | None = None,
+        margin_from_bps: int | None = None,
+        *,
+        in_stock: bool = False,
+        is_new: bool = False,
+        sells_like_mine: bool = False,
         sort: CatalogueSort = CatalogueSort.NEWEST,
         first: int = DEFAULT_FIRST,
         after: str | None = None,
     ) -> Connection[Any]:
-        newest = sort is CatalogueSort.NEWEST
-        page = Page(f"catalogue-{sort.name}", first, after, key_length=1 if newest else 2)
+        page = Page(f"catalogue-{sort.name}", first, after, key_length=2)
         wanted = catalogue.Wanted(
-            search, None if brand is None else key_of("brand", brand), category, tags or (), price_from, price_to
+            search,
+            None if brand is None else key_of("brand", brand),
+            category,
+            tags or (),
+            price_tier and price_tier.value,
+            price_from,
+            price_to,
+            margin_from_bps,
+            in_stock,
+            is_new,
+            sells_like_mine,
         )
         distributor_id = await info.context.distributor_id()
         async with info.context.db.read() as session:
             rows = await catalogue.on_offer(
-                session, distributor_id, wanted, sort=sort.value, after=page.after, limit=page.limit
+                session,
+                distributor_id,
+                wanted,
+                now=info.context.clock(),
+                sort=sort.value,
+                after=page.after,
+                limit=page.limit,
             )
-        return page.connection(rows, lambda row: (row.id,) if newest else (row.suggested_price, row.id))
+        return page.connection(rows, lambda row: row.key)
 
     @strawberry.field(
         graphql_type=CatalogueProduct | None,
         description="One product of the catalogue; null when you cannot choose it.",
     )
     @staticmethod
-    async def product(info: Info, id: strawberry.ID) -> AnyRow | None:  # noqa: A002  the name of the argument
+    async def product(info: Info, id: strawberry.ID) -> OnOffer | None:  # noqa: A002  the name of the argument
         product_id = key_of("product", id)
         distributor_id = await info.context.distributor_id()
         async with info.context.db.read() as session:

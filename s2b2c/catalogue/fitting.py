@@ -16,6 +16,7 @@ async def fit_listings(session: AsyncSession, now: datetime) -> int:
     A price outside the band moves to the nearest one inside; a listing that no price fits, or whose owner's tier has no
     cost any more, leaves its store. Their owners are told. Returns how many listings changed.
     """
+    await session.execute(statements("catalogue")["mark_stale"])
     await session.execute(statements("catalogue")["lock_stores"])
     await session.execute(statements("catalogue")["find_bands"])
     changed = 0

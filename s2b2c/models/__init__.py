@@ -36,6 +36,7 @@ from s2b2c.models.payments import Payment, RefundRequest, StripeAccount, StripeE
 from s2b2c.models.privacy import PersonalRead
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
+from s2b2c.models.selecting import CohortCount, CohortProduct, SelectableProduct, StaleProduct
 from s2b2c.models.settlements import SettlementRun, Statement
 from s2b2c.models.stores import Listing, ListingHistory, Store
 
@@ -46,6 +47,8 @@ __all__ = [
     "Brand",
     "Claim",
     "Clawback",
+    "CohortCount",
+    "CohortProduct",
     "Commission",
     "Customer",
     "DailyBrand",
@@ -86,11 +89,13 @@ __all__ = [
     "RefundRequest",
     "RefusedTouch",
     "Rule",
+    "SelectableProduct",
     "Session",
     "SettlementRun",
     "ShareLink",
     "Shipment",
     "ShipmentLine",
+    "StaleProduct",
     "Statement",
     "Store",
     "StripeAccount",

@@ -22,9 +22,10 @@ def _blocks(subject: str) -> dict[str, str]:
     _, *parts = re.split(r"^-- name: (\w+)$", source, flags=re.MULTILINE)
     blocks = dict(zip(parts[::2], parts[1::2], strict=True))
 
-    def included(line: re.Match[str]) -> str:
-        return (blocks if line[1] == subject else _blocks(line[1]))[line[2]].strip()
+    def whole(body: str) -> str:
+        return re.sub(r"^-- include: (\w+)\.(\w+)$", included, body, flags=re.MULTILINE)
 
-    return {
-        name: re.sub(r"^-- include: (\w+)\.(\w+)$", included, body, flags=re.MULTILINE) for name, body in blocks.items()
-    }
+    def included(line: re.Match[str]) -> str:
+        return (whole(blocks[line[2]]) if line[1] == subject else _blocks(line[1])[line[2]]).strip()
+
+    return {name: whole(body) for name, body in blocks.items()}

@@ -691,6 +691,25 @@ JOIN variants v ON v.product_id = l.product_id
 JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
 WHERE l.price NOT BETWEEN p.min_price AND p.max_price OR p.tier_costs[t.rank] IS NULL OR l.price < p.tier_costs[t.rank]
 
+-- name: selectable_products
+-- a listed product can be found by the tiers that some price fits, at what its dearest variant costs them, or is stale
+SELECT format('products %s', p.id), format('costs %s, found at %s', it.costs, s.costs)
+FROM products p
+CROSS JOIN LATERAL (
+    SELECT array_agg(dearest.cost ORDER BY k.rank) AS costs
+    FROM generate_series(1, (SELECT max(rank) FROM tiers)) AS k (rank)
+    LEFT JOIN LATERAL price_band(p.id, k.rank) AS band ON true
+    LEFT JOIN LATERAL (
+        SELECT max(x.tier_costs[k.rank]) AS cost
+        FROM variants v JOIN prices x ON x.variant_id = v.id AND upper_inf(x.during)
+        WHERE v.product_id = p.id AND band.lowest_price IS NOT NULL
+    ) AS dearest ON true
+) AS it
+LEFT JOIN selectable_products s ON s.product_id = p.id
+WHERE p.state = 'listed' AND coalesce(s.costs, '{}') IS DISTINCT FROM CASE
+        WHEN EXISTS (SELECT FROM unnest(it.costs) AS cost WHERE cost IS NOT NULL) THEN it.costs ELSE '{}' END
+  AND NOT EXISTS (SELECT FROM stale_products WHERE product_id = p.id)
+
 -- name: daily_sellers
 -- the daily totals of a seller are those of the orders and refunds that were added up
 SELECT format('daily_sellers %s/%s/%s', branch_id, seller_id, day),

@@ -8,6 +8,10 @@ FROM (
     FOR NO KEY UPDATE
 ) AS locked
 
+-- name: mark_stale
+-- Whoever searches the catalogue finds the products in `touched` as they are now, soon.
+INSERT INTO stale_products SELECT product_id FROM touched ORDER BY product_id ON CONFLICT DO NOTHING
+
 -- name: find_bands
 -- What a listing of the products in `touched` may cost; `lowest` is NULL where no price fits any more. A band belongs to
 -- a product and a tier, however many stores show the product.

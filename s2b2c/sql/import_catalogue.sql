@@ -120,5 +120,11 @@ SELECT variant_id,
 FROM priced
 ORDER BY line
 
+-- name: then_stale
+INSERT INTO stale_products
+SELECT p.id FROM described d JOIN products p ON p.brand_id = d.brand_id AND p.code = d.code
+ORDER BY p.id
+ON CONFLICT DO NOTHING
+
 -- name: then_touched
 CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT DISTINCT product_id FROM priced

@@ -129,8 +129,9 @@ MATRIX: dict[str, dict[str, str]] = {
         "PartnerNode": "id",
         "CatalogueProduct": (
             "id title category tonalities audiences imageUrl brand lowestPrice highestPrice suggestedPrice "
-            "inMyStores variants"
+            "priceTier cost earning inMyStores storesLikeMine unitsLikeMine variants"
         ),
+        "MoneyRange": "lowest highest",
         "OfferedVariant": "id sku options inStock cost lowestPrice highestPrice suggestedPrice price earning",
         "LineEarning": (
             "id orderNo lineNo paidAt maturesAt storeSlug storeTitle productTitle sku quantity paid position "
@@ -306,12 +307,12 @@ SECRETS: dict[str, Secret] = {
     ),
     "tier cost: of a distributor what its own tier pays, of a brand what it set itself": Secret(
         "distributor brand finance operator",
-        "OfferedVariant.cost CommissionExplanation.cost FullCommissionExplanation.cost TierCost.cost "
+        "CatalogueProduct.cost OfferedVariant.cost CommissionExplanation.cost FullCommissionExplanation.cost TierCost.cost "
         "SupplyVariant.tierCosts",
     ),
     "commissions: of a distributor its own": Secret(
         "distributor finance operator",
-        "OfferedVariant.earning PartnerQuery.earnings PartnerQuery.commission SoldOrder.commission "
+        "CatalogueProduct.earning OfferedVariant.earning PartnerQuery.earnings PartnerQuery.commission SoldOrder.commission "
         "Earnings.pending Earnings.available Earnings.inStatement Earnings.paid DayEarnings.amount LineEarning.amount "
         "CommissionExplanation.amount ExplainedOrder.commission ExplainedLine.commission ExplainedLine.commissions "
         "Simulation.commission SimulatedTier.commission SimulatedDistributor.commission",

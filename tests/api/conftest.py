@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from s2b2c import payments, ranking, settlements
+from s2b2c import catalogue, payments, ranking, settlements
 from s2b2c.config import CHECKOUT
 from s2b2c.db import Database
 from tests import imports, paying
@@ -29,10 +29,13 @@ async def sample_template(server_url: str, template: str) -> AsyncIterator[str]:
     for kind in imports.ORDER:
         report, _ = await imports.load(db, kind, CHECKOUT / "seed" / "sample" / f"{kind}.csv", now=NOW)
         assert report is not None
-    more = 1
-    while more:
-        async with db.write() as session:
-            more = await ranking.roll_up(session)
+    for step in (catalogue.index_products, ranking.roll_up):
+        while True:
+            async with db.write() as session:
+                if not await step(session):
+                    break
+    async with db.write() as session:
+        await catalogue.count_cohorts(session, NOW)
     async with db.write() as session:
         policy = await ranking.default_policy(session)
         await ranking.rank(session, start=date(2026, 10, 1), end=date(2026, 11, 1), policy=policy)

@@ -30,6 +30,9 @@ async def test_me(sample: Api) -> None:
         ("filtered", {"category": "猫粮", "tags": ["天然", "成猫"], "priceFrom": 10000, "priceTo": 20000}),
         ("brand", {"brand": encode("brand", 2), "sort": "PRICE_DOWN"}),
         ("cheapest", {"sort": "PRICE_UP"}),
+        ("cheapest-match", {"sort": "PRICE_UP", "search": "茶", "priceTier": "VALUE", "marginFromBps": 3000}),
+        ("in-fashion", {"inStock": True, "sellsLikeMine": True, "priceFrom": 5000, "priceTo": 20000}),
+        ("best-selling", {"sort": "BEST_SELLING", "brand": encode("brand", 1)}),
     ],
 )
 async def test_the_catalogue(sample: Api, case: str, variables: dict[str, Any]) -> None:

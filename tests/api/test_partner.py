@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import models, stores
+from s2b2c import catalogue, models, stores
 from s2b2c.api.types.ids import encode
 from s2b2c.config import resource
 from s2b2c.db import Database
@@ -50,6 +50,7 @@ async def a_shop(api: Api, *, products: int = 3, listed: int = 0, state: str = "
         ids = [await a_product(session, f"商品{number}") for number in range(products)]
         for position, product_id in enumerate(ids[:listed], start=1):
             await factories.a_listing(session, store, product_id, position=10 * position)
+        await catalogue.index_products(session)
     return Shop(await api.token("distributor", distributor=owner.code), owner, store, ids)
 
 

@@ -129,7 +129,8 @@ def test_customers_and_distributors_never_see_what_supply_costs() -> None:
         owner for owner, _ in walked
     }
     allowed = {
-        ("OfferedVariant", "cost"),  # of the tier of who is asking, as the next
+        ("CatalogueProduct", "cost"),  # of the tier of who is asking, as the next
+        ("OfferedVariant", "cost"),
         ("CommissionExplanation", "cost"),
         ("CommissionExplanation", "base"),  # which of the two it is
         ("CommissionExplanation", "baseAmount"),  # null of a margin

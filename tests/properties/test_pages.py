@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from s2b2c import catalogue, models, output, settlements, stores
 from s2b2c.api.connections import Page
@@ -120,29 +120,43 @@ async def test_a_storefront(shared_db: Database, first: int, start: list[int], b
     start=st.lists(values, max_size=9),
     between=st.lists(changes, max_size=6),
     sort=st.sampled_from(["newest", "price up", "price down"]),
+    matched=st.sampled_from(["all", "brand", "words", "margin", "step", "near"]),
 )
 async def test_the_catalogue(
-    shared_db: Database, first: int, start: list[int], between: list[Change], sort: Sort
+    shared_db: Database, first: int, start: list[int], between: list[Change], sort: Sort, matched: str
 ) -> None:
     """The value is the price; what goes is no longer on offer."""
     async with shared_db.write() as session:
         viewer = await factories.a_distributor(session)
+        await session.execute(text("DELETE FROM selectable_products"))  # others' come back as this is rolled back
         brand = await factories.a_brand(session)
+        wanted = {
+            "all": Wanted(),
+            "brand": Wanted(brand_id=brand.id),
+            "words": Wanted("商品"),
+            "margin": Wanted(margin_from_bps=0),
+            "step": Wanted(price_from=5, price_to=40),
+            "near": Wanted("商品零售"),
+        }[matched]
 
         async def add(value: int) -> int:
             variant = await factories.a_variant(
-                session, brand=brand, supply_price=1, price=10 * value, tier_costs=(10 * value,)
+                session, brand=brand, category="售", supply_price=1, price=10 * value, tier_costs=(10 * value,)
             )
+            await catalogue.index_products(session)
             return variant.product_id
 
         async def remove(product_id: int) -> None:
             await session.execute(
                 update(models.Product).where(models.Product.id == product_id).values(state="delisted")
             )
+            session.add(models.StaleProduct(product_id=product_id))
+            await session.flush()
+            await catalogue.index_products(session)
 
         async def read(page: Page) -> Sequence[Any]:
             rows = await catalogue.on_offer(
-                session, viewer.id, Wanted(brand_id=brand.id), sort=sort, after=page.after, limit=page.limit
+                session, viewer.id, wanted, now=NOW, sort=sort, after=page.after, limit=page.limit
             )
             assert [*rows] == _sorted(rows, sort)
             return rows
@@ -152,8 +166,8 @@ async def test_the_catalogue(
             add,
             remove,
             name=lambda row: int(row.id),
-            key=lambda row: (row.id,) if sort == "newest" else (row.suggested_price, row.id),
-            key_length=1 if sort == "newest" else 2,
+            key=lambda row: row.key,
+            key_length=2,
             first=first,
             start=start,
             between=between,
@@ -245,3 +259,5 @@ def _sorted(rows: Sequence[Any], sort: Sort) -> list[Any]:
             return sorted(rows, key=lambda row: (row.suggested_price, row.id))
         case "price down":
             return sorted(rows, key=lambda row: (-row.suggested_price, -row.id))
+        case "best selling":
+            return sorted(rows, key=lambda row: (-row.units_like_mine, -row.id))

@@ -1,9 +1,10 @@
-"""What a distributor is told it would earn is what it then earns, for every network, plan and price."""
+"""What a distributor is told on the selection page that it would earn is what it then earns, for every network, plan and price."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2b2c import commissions, orders
+from s2b2c import catalogue, commissions, models, orders
+from s2b2c.catalogue import Wanted
 from s2b2c.db import Database
 from tests.properties.worlds import ANEW, DAY, PRODUCTS, START, VARIANTS, World, pay, place, worlds
 from tests.properties.written import differences, read, write, write_orders, write_prices
@@ -21,15 +22,22 @@ async def test_what_i_earn_is_the_commission_of_an_order_then_paid(
     async with shared_db.write() as session:
         await write(session, world)
         await write_prices(session, world)
+        session.add_all(models.StaleProduct(product_id=product) for product in PRODUCTS)
+        assert await catalogue.index_products(session) == len(PRODUCTS)
         for seller in world.distributors:
             bands = {product: band for product in PRODUCTS if (band := band_of(world, seller, product))}
+            page = await catalogue.on_offer(
+                session, seller, Wanted(), now=now, sort="newest", after=None, limit=len(PRODUCTS)
+            )
+            assert {row.id: (row.lowest_price, row.highest_price) for row in page} == bands
             asked: list[tuple[int, int | None]] = [(product, None) for product in PRODUCTS]
             asked += [(product, low + (high - low) * share // 10_000) for product, (low, high) in bands.items()]
             offers = await commissions.quote(session, seller, asked, now)
             assert offers.keys() == {(product, price) for product, price in asked if product in bands}
             for (product, price), offered in offers.items():
                 assert [offer.id for offer in offered] == [key for key, of in VARIANTS.items() if of == product]
-                assert price is None or {offer.price for offer in offered} == {price}
+                suggested = {row.suggested_price for row in page if row.id == product}
+                assert {offer.price for offer in offered} == (suggested if price is None else {price})
                 order = place(world, seller, [world.line(variants[it.id], 1, it.price, 0) for it in offered])
                 pay(world, order, now)
                 told |= {(order.branch, key): it.earning for key, it in zip(order.line_ids, offered, strict=True)}

@@ -23,6 +23,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "NEWEST": ("最新上架", "Newest"),
         "PRICE_UP": ("价格从低到高", "Price, low to high"),
         "PRICE_DOWN": ("价格从高到低", "Price, high to low"),
+        "BEST_SELLING": ("同类店铺热销", "Best selling in stores like yours"),
     },
     "CommissionBase": {"PAID": ("实付金额", "Paid"), "MARGIN": ("毛利", "Margin")},
     "CommissionOutcome": {
@@ -91,6 +92,13 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "BANK_ACCOUNT": ("银行账号", "Bank account"),
     },
     "PlanState": {"DRAFT": ("草稿", "Draft"), "ACTIVE": ("已生效", "Active")},
+    "PriceTier": {
+        "ENTRY": ("50 元以下", "Under 50 yuan"),
+        "VALUE": ("50–100 元", "From 50 to 100 yuan"),
+        "MIDDLE": ("100–300 元", "From 100 to 300 yuan"),
+        "PREMIUM": ("300–1000 元", "From 300 to 1,000 yuan"),
+        "LUXURY": ("1000 元以上", "From 1,000 yuan"),
+    },
     "ProductState": {
         "DRAFT": ("草稿", "Draft"),
         "IN_REVIEW": ("审核中", "In review"),

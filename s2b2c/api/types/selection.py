@@ -1,12 +1,13 @@
 """What a distributor may choose for its stores, what it has chosen, and what it would earn."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import strawberry
 
-from s2b2c import models, stores
+from s2b2c import commissions, models, stores
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.types import errors
@@ -38,6 +39,27 @@ class CatalogueSort(Enum):
     NEWEST = "newest"
     PRICE_UP = "price up"
     PRICE_DOWN = "price down"
+    BEST_SELLING = "best selling"
+
+
+@strawberry.enum(description="How dear a product is (价格带), by its suggested price.")
+class PriceTier(Enum):
+    ENTRY = "entry"
+    VALUE = "value"
+    MIDDLE = "middle"
+    PREMIUM = "premium"
+    LUXURY = "luxury"
+
+
+class _Range(NamedTuple):
+    lowest: int
+    highest: int
+
+
+@strawberry.type(description="What differs between the variants of a product.")
+class MoneyRange:
+    lowest: Money = strawberry.field(description="Of the variant of which it is least.")
+    highest: Money = strawberry.field(description="Of the variant of which it is most.")
 
 
 @strawberry.type(description="A product that you may choose for your stores (选品). Its prices fit every variant.")
@@ -46,7 +68,30 @@ class CatalogueProduct(Product, PartnerNode):
     lowest_price: Money
     highest_price: Money
     suggested_price: Money = strawberry.field(description="The suggested price, as far as your band allows it.")
+    price_tier: PriceTier = computed(
+        lambda row: PriceTier(row.price_tier), description="Which prices the suggested one is among (价格带)."
+    )
     in_my_stores: Int64 = strawberry.field(description="How many of your stores list it.")
+    stores_like_mine: Int64 = strawberry.field(
+        description="How many open stores list it whose owners are of your tier and region (同组), yours among them; "
+        "counted every hour."
+    )
+    units_like_mine: Int64 = strawberry.field(
+        description="Units that these stores sold in 30 days; counted every hour."
+    )
+
+    @strawberry.field(graphql_type=MoneyRange, description="What one unit costs your tier (拿货价).")
+    @staticmethod
+    async def cost(root: strawberry.Parent[Any], info: Info) -> _Range:
+        return _range([offer.cost for offer in await _offers(root, info)])
+
+    @strawberry.field(
+        graphql_type=MoneyRange,
+        description="Your commission when a customer pays `suggestedPrice` for one unit today (预计佣金).",
+    )
+    @staticmethod
+    async def earning(root: strawberry.Parent[Any], info: Info) -> _Range:
+        return _range([offer.earning for offer in await _offers(root, info)])
 
     @strawberry.field(
         graphql_type=list[OfferedVariant],
@@ -60,6 +105,14 @@ class CatalogueProduct(Product, PartnerNode):
             )
         distributor_id = await info.context.distributor_id()
         return await info.context.load.offers.load((distributor_id, root.id, price))
+
+
+async def _offers(root: Any, info: Info) -> Sequence[commissions.Offer]:
+    return await info.context.load.offers.load((await info.context.distributor_id(), root.id, None))
+
+
+def _range(amounts: list[int]) -> _Range:
+    return _Range(min(amounts), max(amounts))
 
 
 @strawberry.type(description="A product in one of your stores (选品), as you see it.")
