@@ -4,7 +4,7 @@ A message says what was refused and what to do about it; it never holds a secret
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +56,58 @@ class AlreadyTaken(Refusal):
     code = "ALREADY_TAKEN"
 
 
+WhyNotSelectable = Literal["not_listed", "nothing_to_sell", "no_cost_for_your_tier", "no_price_fits"]
+
+
+@dataclass(frozen=True, slots=True)
 class NotSelectable(Refusal):
-    """No store of this owner can show the product: not on offer, no cost for the tier, or no price that fits."""
+    """No store of this owner can show the product."""
 
     code = "NOT_SELECTABLE"
+
+    reason: WhyNotSelectable
+
+
+PriceBound = Literal["band", "cost", "floor"]
 
 
 @dataclass(frozen=True, slots=True)
 class PriceOutOfBand(Refusal):
-    """A price that the brand's band or the owner's cost does not allow; in fen."""
+    """A price that the brand's band, the owner's cost or the brand's floor does not allow; in fen."""
 
     code = "PRICE_OUT_OF_BAND"
 
     lowest_price: int
     highest_price: int
+    bound: PriceBound | None = None
+    """What the price breaks, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreaksBrandRules(Refusal):
+    """Own words that hold a word which the brand bans, or lack the text that it demands: `text` is that."""
+
+    code = "BREAKS_BRAND_RULES"
+
+    rule: Literal["banned_word", "disclosure"]
+    text: str
+
+
+class PriceProblem(NamedTuple):
+    """What is wrong with one field of a price change; `field` is like `min_price` or `tier_cost:city`."""
+
+    sku: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidPrices(Refusal):
+    """Prices that can never be right together."""
+
+    code = "INVALID_PRICES"
+
+    problems: tuple[PriceProblem, ...]
 
 
 class LineProblem(NamedTuple):

@@ -46,25 +46,57 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
         "zh": "「{product}」（{old_price} 元）已从店铺「{store}」下架：限价或你的拿货价有变，没有可用的售价。",
         "en": "“{product}” ({old_price} yuan) has left “{store}”: its band or your cost has moved, and no price fits.",
     },
+    "listings_fitted": {
+        "zh": "限价、拿货价或品牌规则有变：改价 {clamped} 件，下架 {withdrawn} 件，清空文案 {emptied} 件。"
+        "其中：{first}。",
+        "en": "Bands, costs or rules have moved: {clamped} repriced, {withdrawn} withdrawn, {emptied} without "
+        "their words. Among them: {first}.",
+    },
+    "words_removed": {
+        "zh": "「{product}」在店铺「{store}」的自写文案已清空：不符合品牌的新规则。",
+        "en": "Your words for “{product}” in “{store}” are gone: they break the new rules of its brand.",
+    },
+    "price_change_refused": {
+        "zh": "SKU {sku} 原定 {starts_at} 的改价没有生效：商品已下架。",
+        "en": "The new prices of SKU {sku} for {starts_at} were not applied: its product is delisted.",
+    },
     "statement_ready": {
         "zh": "截至 {cutoff} 的结算单已生成：{lines} 条明细，共 {net_amount} 元。",
         "en": "Your statement up to {cutoff} is ready: {lines} lines, {net_amount} yuan.",
     },
 }  # fmt: skip
+_LISTING: Mapping[str, Mapping[Language, str]] = {
+    "withdrawn": {"zh": "「{product}」（{store}）下架", "en": "“{product}” ({store}) withdrawn"},
+    "repriced": {
+        "zh": "「{product}」（{store}）{old_price} → {new_price} 元",
+        "en": "“{product}” ({store}) {old_price} → {new_price} yuan",
+    },
+    "emptied": {"zh": "「{product}」（{store}）文案", "en": "“{product}” ({store}) words"},
+}
+"""One of several listings that a notice is about; `new_price` is missing where it was withdrawn."""
+_BETWEEN: Mapping[Language, str] = {"zh": "；", "en": "; "}
 _NOBODY: Mapping[Language, str] = {"zh": "平台", "en": "the platform"}
 
 
 def words(kind: str, facts: Mapping[str, Any], language: Language) -> str:
-    """What a notice says. Facts whose name ends in `price` or `amount` are fen and shown in yuan."""
-    shown = {
-        name: _NOBODY[language]
-        if value is None
-        else format_yuan(value)
-        if name.endswith(("price", "amount"))
-        else value
-        for name, value in facts.items()
-    }
-    return _WORDS[kind][language].format(**shown)
+    """What a notice says. Facts whose name ends in `price` or `amount` are fen, shown in yuan; lists hold listings."""
+    return _WORDS[kind][language].format(**{name: _shown(name, value, language) for name, value in facts.items()})
+
+
+def _shown(name: str, value: Any, language: Language) -> Any:
+    if value is None:
+        return _NOBODY[language]
+    if isinstance(value, list):
+        return _BETWEEN[language].join(_listing(listing, language) for listing in value)
+    return format_yuan(value) if name.endswith(("price", "amount")) else value
+
+
+def _listing(facts: Mapping[str, Any], language: Language) -> str:
+    if "new_price" not in facts:
+        kind = "withdrawn"
+    else:
+        kind = "emptied" if facts["new_price"] == facts["old_price"] else "repriced"
+    return _LISTING[kind][language].format(**{name: _shown(name, value, language) for name, value in facts.items()})
 
 
 async def notices(

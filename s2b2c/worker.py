@@ -60,6 +60,11 @@ async def complete(session: AsyncSession) -> int:
     return await orders.complete_due(session, now=_now(), limit=_ORDERS_AT_ONCE, hold_days=settings().hold_days)
 
 
+async def apply_prices(session: AsyncSession) -> int:
+    """Prices whose time has come, and the listings that follow them."""
+    return await catalogue.apply_due_prices(session, _now(), limit=_PRICES_AT_ONCE)
+
+
 async def open_payments(session: AsyncSession) -> int:
     """What was not opened at Stripe at once."""
     return await payments.left_opening(session, now=_now())
@@ -95,6 +100,7 @@ _SCANS: tuple[Scan, ...] = (
     expire,
     receive,
     complete,
+    apply_prices,
     open_payments,
     catalogue.index_products,
     count_cohorts,
@@ -114,6 +120,7 @@ _JOBS: tuple[Job, ...] = (
 )
 
 _ORDERS_AT_ONCE = 200
+_PRICES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 200
 _FORGOTTEN_AT_ONCE = 1_000
 _EVENTS_EVERY = timedelta(milliseconds=250)

@@ -126,6 +126,17 @@ async def reprice(session: AsyncSession, product_id: int, at: datetime, **change
     await _mark_stale(session, product_id)
 
 
+async def a_price_change(session: AsyncSession, variant_id: int, starts_at: datetime) -> models.ScheduledPrice:
+    """One that waits."""
+    prices = {"supply_price": 100, "suggested_price": 300, "min_price": 200, "max_price": 400}
+    change = models.ScheduledPrice(
+        variant_id=variant_id, starts_at=starts_at, tier_costs=[], created_at=starts_at, **prices
+    )
+    session.add(change)
+    await session.flush()
+    return change
+
+
 async def a_store(session: AsyncSession, owner: models.Distributor | None = None) -> models.Store:
     owner = owner or await a_distributor(session)
     number = next(_numbers)

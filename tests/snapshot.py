@@ -8,6 +8,9 @@ from s2b2c.db import Database
 _NAMED = {
     "accounts": "SELECT role, (SELECT name FROM brands WHERE id = brand_id), "
     "(SELECT code FROM distributors WHERE id = distributor_id) FROM accounts",
+    "brand_rules": "SELECT b.name, r.banned_words, r.floor_bps, r.disclosure FROM brand_rules r JOIN brands b ON b.id = r.brand_id",
+    "brand_rules_history": "SELECT b.name, r.banned_words, r.floor_bps, r.disclosure FROM brand_rules_history r "
+    "JOIN brands b ON b.id = r.brand_id",
     "brands": "SELECT name, catalogue_sha256 FROM brands",
     "claims": "SELECT c.kind, c.name, o.order_no FROM claims c JOIN orders o ON o.branch_id = c.branch_id AND o.id = c.event_id",
     "commissions": "SELECT o.order_no, l.line_no, c.position, d.code, t.code, p.code, r.base, r.level_bps, c.base_amount, c.rate_bps, "
@@ -52,6 +55,8 @@ _NAMED = {
     "rules": "SELECT p.code, v.sku, x.code, r.category, b.name, r.scheme, r.base, r.level_bps, r.depth, r.compress FROM rules r "
     "JOIN plans p ON p.id = r.plan_id LEFT JOIN variants v ON v.id = r.variant_id LEFT JOIN products x ON x.id = r.product_id "
     "LEFT JOIN brands b ON b.id = r.brand_id",
+    "scheduled_prices": "SELECT v.sku, p.starts_at, p.supply_price, p.suggested_price, p.min_price, p.max_price, p.tier_costs, "
+    "p.state, p.refusal FROM scheduled_prices p JOIN variants v ON v.id = p.variant_id",
     "stores": "SELECT s.slug, d.code, s.title, s.region, s.state FROM stores s JOIN distributors d ON d.id = s.distributor_id",
     "tiers": "SELECT code, rank, name, is_leader FROM tiers",
     "transfers": "SELECT o.order_no, x.source_type, x.code, da.kind, da.rail, ca.kind, cb.name, cd.code, x.amount, x.posted_at "

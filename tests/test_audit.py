@@ -342,6 +342,22 @@ CORRUPTIONS = {
     ),
     "listing_prices": _wrong("listings {store}/{product}", "UPDATE listings SET price = 4199"),
     "selectable_products": _wrong("products {chosen}", "UPDATE selectable_products SET costs = costs[1:2]"),
+    "listing_words": _wrong(
+        "listings {store}/{product}",
+        "INSERT INTO brand_rules_history (brand_id, banned_words, disclosure, set_at) VALUES ({brand}, '{{最好}}', '', '{day}')",
+        "INSERT INTO brand_rules (brand_id, banned_words, disclosure, updated_at) VALUES ({brand}, '{{最好}}', '', '{day}')",
+        "UPDATE listings SET pitch = '最 好'",
+    ),
+    "listing_spans": _wrong(
+        "listings {store}/{product}",
+        "INSERT INTO listing_history (store_id, product_id, since, until, price, position, pitch, pinned, regions, segments, why) "
+        "SELECT store_id, product_id, '2020-01-01', listed_at + interval '1 s', price, 1, '', false, '{{}}', '{{}}', 'selected' "
+        "FROM listings",
+    ),
+    "brand_rules": _wrong(
+        "brand_rules {brand}",
+        "INSERT INTO brand_rules (brand_id, banned_words, disclosure, updated_at) VALUES ({brand}, '{{}}', '', '{day}')",
+    ),
     "daily_sellers": _wrong(
         "daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1 WHERE day = '{day}'"
     ),
@@ -453,6 +469,9 @@ async def test_a_breach_tells_the_first_rows_and_how_many(session: AsyncSession)
     assert str(runs).splitlines()[-1] == "  and 3 more"
     sku = await session.scalar(text("SELECT sku FROM variants WHERE product_id = :id"), {"id": names["product"]})
     assert str(listing).splitlines() == [
-        "listing_prices: the price of a listing lies in the band of every variant, and not below the owner's tier cost",
+        (
+            "listing_prices: the price of a listing lies in the band of every variant, and not below the owner's tier cost or the "
+            "brand's floor"
+        ),
         f"  listings {names['store']}/{names['product']}: price 4199, sku {sku} from 2600 to 9980, tier cost 4200",
     ]

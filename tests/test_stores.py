@@ -1,9 +1,13 @@
 """What a store shows, below the API."""
 
+from datetime import UTC, datetime
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, stores
 from tests import factories
+
+ANYBODY = stores.Shopper(None, None, datetime(2026, 9, 1, tzinfo=UTC))
 
 
 async def test_an_open_store_by_its_slug(session: AsyncSession) -> None:
@@ -19,10 +23,10 @@ async def test_a_closed_store_shows_nothing(session: AsyncSession) -> None:
     store = await factories.a_store(session)
     variant = await factories.a_variant(session)
     await factories.a_listing(session, store, variant.product_id)
-    assert len(await stores.listings(session, store.id, after=None, limit=10)) == 1
+    assert len(await stores.listings(session, store.id, ANYBODY, after=None, limit=10)) == 1
     store.state = "closed"
     await session.flush()
-    assert await stores.listings(session, store.id, after=None, limit=10) == []
+    assert await stores.listings(session, store.id, ANYBODY, after=None, limit=10) == []
 
 
 async def test_variants_of_many_stores_at_once(session: AsyncSession) -> None:

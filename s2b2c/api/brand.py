@@ -13,6 +13,7 @@ from s2b2c.api.context import Info
 from s2b2c.api.notices import Told, told
 from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import TEN_YEARS, From, To, check_period
+from s2b2c.api.pricing import Rules
 from s2b2c.api.privacy import reader_of
 from s2b2c.api.statements import Statements
 from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
@@ -26,7 +27,7 @@ from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What a brand sees of its own.")
-class BrandQuery(Told, Statements, PaidOut):
+class BrandQuery(Told, Statements, PaidOut, Rules):
     name: str = strawberry.field(description="Yours, as everybody sees it.")
 
     @strawberry.field(graphql_type=BrandNode | None, description="Anything of yours by its id; null when it is none.")

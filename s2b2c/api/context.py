@@ -78,6 +78,21 @@ class Context(BaseContext):
         assert viewer.customer_id is not None, "a customer's account has a customer"
         return viewer.customer_id
 
+    @property
+    def has_token(self) -> bool:
+        return self._authorization is not None
+
+    async def shopper_id(self) -> int | None:
+        """The customer who is asking at a door that is open to all; None for anybody else."""
+        if self._authorization is None:
+            return None
+        try:
+            return (await self.viewer()).customer_id
+        except Refused as refused:
+            if isinstance(refused.refusal, Unauthenticated):  # what anybody may see is seen with an old token too
+                return None
+            raise
+
     @contextmanager
     def stripe(self) -> Iterator[payments.Gateway]:
         """What Stripe is asked through. Raises Refused(PaymentsOff) without one, and where it comes to nothing."""

@@ -29,6 +29,16 @@ class Loaders:
         return DataLoader(load)
 
     @cached_property
+    def listing_versions(self) -> DataLoader[stores.LifePage, Sequence[AnyRow]]:
+        """By listing and page."""
+
+        async def load(keys: list[stores.LifePage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return list(await stores.listing_versions(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
     def supply_variants(self) -> DataLoader[int, Sequence[catalogue.SupplyVariant]]:
         """By product_id."""
 
@@ -36,6 +46,36 @@ class Loaders:
             async with self._db.read() as session:
                 found = await catalogue.supply_variants(session, keys)
             return [found.get(key, ()) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def upcoming_prices(self) -> DataLoader[catalogue.PricesPage, Sequence[AnyRow]]:
+        """By variant and page."""
+
+        async def load(keys: list[catalogue.PricesPage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return list(await catalogue.upcoming_prices(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
+    def price_history(self) -> DataLoader[catalogue.PricesPage, Sequence[AnyRow]]:
+        """By variant and page."""
+
+        async def load(keys: list[catalogue.PricesPage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return list(await catalogue.price_history(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
+    def tiers(self) -> DataLoader[None, Sequence[AnyRow]]:
+        """All, by rank."""
+
+        async def load(keys: list[None]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return [await catalogue.tiers_by_rank(session)] * len(keys)
 
         return DataLoader(load)
 

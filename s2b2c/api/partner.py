@@ -1,7 +1,8 @@
 """The door of distributors and group leaders: their own stores, what they may choose, what they earn."""
 
+from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar
 
 import strawberry
 
@@ -284,7 +285,7 @@ class PartnerMutation:
     @strawberry.mutation(
         permission_classes=[PartnerDoor],
         graphql_type=UpdateListingResult,
-        description="Change price, words or pin of a listing.",
+        description="Change price, words, pin or visibility of a listing.",
     )
     async def update_listing(self, info: Info, store: strawberry.ID, listing: ListingChange) -> OwnListing:
         return _only(await _update(info, store, [listing]))
@@ -322,40 +323,68 @@ class PartnerMutation:
     ) -> AnyRow:
         store_id, product_ids = key_of("store", store), keys_of("product", products)
         anchor = None if behind is None else key_of("product", behind)
-        distributor_id = await info.context.distributor_id()
+        by = await _changer(info)
         async with info.context.db.write() as session:
-            return await stores.reorder_listings(
-                session, store_id, product_ids, behind=anchor, distributor_id=distributor_id
-            )
+            return await stores.reorder_listings(session, store_id, product_ids, behind=anchor, **by)
 
 
 async def _select(info: Info, store: strawberry.ID, products: list[ProductChoice]) -> list[OwnListing | Refusal]:
     check_count("product", products)
     store_id = key_of("store", store)
-    choices = [Choice(key_of("product", choice.product), choice.price, choice.pitch) for choice in products]
-    distributor_id = await info.context.distributor_id()
-    async with info.context.db.write() as session:
-        return await stores.select_products(
-            session, store_id, choices, distributor_id=distributor_id, now=info.context.clock()
+    choices = [
+        Choice(
+            key_of("product", choice.product),
+            choice.price,
+            choice.pitch,
+            choice.regions,
+            [str(segment.value) for segment in choice.segments],
         )
+        for choice in products
+    ]
+    by = await _changer(info)
+    async with info.context.db.write() as session:
+        return await stores.select_products(session, store_id, choices, **by)
 
 
 async def _update(info: Info, store: strawberry.ID, listings: list[ListingChange]) -> list[OwnListing | Refusal]:
     check_count("listing", listings)
     store_id = key_of("store", store)
     changes = [
-        Change(key_of("product", change.product), change.price, change.pitch, change.pinned) for change in listings
+        Change(
+            key_of("product", change.product),
+            change.price,
+            change.pitch,
+            change.pinned,
+            change.regions,
+            None if change.segments is None else [str(segment.value) for segment in change.segments],
+        )
+        for change in listings
     ]
-    distributor_id = await info.context.distributor_id()
+    by = await _changer(info)
     async with info.context.db.write() as session:
-        return await stores.update_listings(session, store_id, changes, distributor_id=distributor_id)
+        return await stores.update_listings(session, store_id, changes, **by)
 
 
 async def _remove(info: Info, store: strawberry.ID, products: list[strawberry.ID]) -> list[int | Refusal]:
     store_id, product_ids = key_of("store", store), keys_of("product", products)
-    distributor_id = await info.context.distributor_id()
+    by = await _changer(info)
     async with info.context.db.write() as session:
-        return await stores.remove_listings(session, store_id, product_ids, distributor_id=distributor_id)
+        return await stores.remove_listings(session, store_id, product_ids, **by)
+
+
+class _Changer(TypedDict):
+    distributor_id: int
+    account_id: int
+    now: datetime
+
+
+async def _changer(info: Info) -> _Changer:
+    """Whose stores are changed, by whom, and when."""
+    return {
+        "distributor_id": await info.context.distributor_id(),
+        "account_id": (await info.context.viewer()).account_id,
+        "now": info.context.clock(),
+    }
 
 
 def _only(results: list[Done | Refusal]) -> Done:

@@ -19,6 +19,7 @@ from s2b2c.api.notices import NoticeMutation
 from s2b2c.api.operator import OperatorMutation, OperatorQuery
 from s2b2c.api.partner import PartnerMutation, PartnerQuery
 from s2b2c.api.payouts import PayoutMutation
+from s2b2c.api.pricing import PricingMutation
 from s2b2c.api.privacy import PersonalDataMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.sign_in import SignInMutation
@@ -78,6 +79,7 @@ class Mutation(
     ShopMutation,
     PartnerMutation,
     BrandMutation,
+    PricingMutation,
     OperatorMutation,
     JobMutation,
     NoticeMutation,

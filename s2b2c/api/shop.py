@@ -34,7 +34,7 @@ from s2b2c.api.types.orders import (
     order_key,
 )
 from s2b2c.api.types.payments import PaymentMethod, PaymentOpened, check_url
-from s2b2c.api.types.stores import Listing, Storefront
+from s2b2c.api.types.stores import Listing, Storefront, seen
 from s2b2c.config import settings
 from s2b2c.db import AnyRow
 from s2b2c.errors import Refused
@@ -59,8 +59,9 @@ class ShopQuery:
     )
     async def cart(self, info: Info, store: strawberry.ID, lines: list[CartLineInput]) -> orders.Quote | None:
         store_id, wanted = key_of("store", store), _cart_lines(lines)
+        customer_id = await info.context.shopper_id()
         async with info.context.db.read() as session:
-            return await orders.quote(session, store_id, wanted)
+            return await orders.quote(session, store_id, wanted, customer_id=customer_id, now=info.context.clock())
 
     @strawberry.field(
         graphql_type=ShopNode | None,
@@ -68,14 +69,19 @@ class ShopQuery:
     )
     @staticmethod
     async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
-        return await read_node(
-            info,
-            id,
-            {
-                "store": Shown(Storefront, lambda session, key: stores.open_store_by_id(session, *key)),
-                "listing": Shown(Listing, lambda session, key: stores.listing(session, *key), key_length=2),
-            },
-        )
+        async def read(shopper: stores.Shopper) -> Any:
+            return await read_node(
+                info,
+                id,
+                {
+                    "store": Shown(Storefront, lambda session, key: stores.open_store_by_id(session, *key)),
+                    "listing": Shown(
+                        Listing, lambda session, key: stores.listing(session, key[0], key[1], shopper), key_length=2
+                    ),
+                },
+            )
+
+        return await seen(info, None, read)
 
     @strawberry.field(
         graphql_type=list[EnumLabels],

@@ -11,7 +11,7 @@ from s2b2c.models.accounts import (
     RefreshToken,
     Session,
 )
-from s2b2c.models.catalogue import Brand, Price, Product, Variant
+from s2b2c.models.catalogue import Brand, BrandRules, BrandRulesHistory, Price, Product, ScheduledPrice, Variant
 from s2b2c.models.commissions import Clawback, Commission, Plan, Rule
 from s2b2c.models.customers import Address, Binding, Customer, RefusedTouch, ShareLink
 from s2b2c.models.jobs import Job, JobLog
@@ -45,6 +45,8 @@ __all__ = [
     "Address",
     "Binding",
     "Brand",
+    "BrandRules",
+    "BrandRulesHistory",
     "Claim",
     "Clawback",
     "CohortCount",
@@ -89,6 +91,7 @@ __all__ = [
     "RefundRequest",
     "RefusedTouch",
     "Rule",
+    "ScheduledPrice",
     "SelectableProduct",
     "Session",
     "SettlementRun",

@@ -111,6 +111,109 @@ COSTS_IN_ORDER = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
 
 event.listen(Price.__table__, "before_create", COSTS_IN_ORDER)
 
+
+class BrandRules(Base):
+    """What every store that lists products of a brand must keep. No row: nothing."""
+
+    __tablename__ = "brand_rules"
+    __table_args__ = (CheckConstraint("floor_bps BETWEEN 1 AND 10000", name="floor_bps"),)
+
+    brand_id: Mapped[int] = mapped_column(ForeignKey("brands.id"), primary_key=True)
+    banned_words: Mapped[list[str]]
+    """What no pitch may hold, as `banned_word` reads it."""
+    floor_bps: Mapped[int | None]
+    """No store asks less than this share of the suggested price."""
+    disclosure: Mapped[str]
+    """What own words must hold word for word; may be empty."""
+    updated_at: Mapped[datetime]
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+
+
+class BrandRulesHistory(Base):
+    """Every set of rules that a brand has made, as it was set."""
+
+    __tablename__ = "brand_rules_history"
+    __table_args__ = (Index(None, "brand_id", "id"),)
+
+    id: Mapped[int] = key("brand_rules_history")
+    brand_id: Mapped[int] = mapped_column(ForeignKey("brands.id"))
+    banned_words: Mapped[list[str]]
+    floor_bps: Mapped[int | None]
+    disclosure: Mapped[str]
+    set_at: Mapped[datetime]
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+
+
+class ScheduledPrice(Base):
+    """The prices that a variant gets at a time to come, and what became of them."""
+
+    __tablename__ = "scheduled_prices"
+    __table_args__ = (
+        CheckConstraint("0 <= supply_price AND supply_price <= min_price", name="supply_price"),
+        CheckConstraint("min_price <= suggested_price AND suggested_price <= max_price", name="band"),
+        CheckConstraint("costs_in_order(supply_price, tier_costs)", name="tier_costs"),
+        one_of("state", "waiting", "applied", "cancelled", "refused"),
+        one_of("refusal", "product_delisted"),
+        CheckConstraint("(state = 'waiting') = (done_at IS NULL)", name="done_at"),
+        CheckConstraint("(state = 'refused') = (refusal IS NOT NULL)", name="refused"),
+        Index(
+            "uq_scheduled_prices_waiting",
+            "variant_id",
+            "starts_at",
+            unique=True,
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        Index("ix_scheduled_prices_due", "starts_at", "id", postgresql_where=text("state = 'waiting'")),
+    )
+
+    id: Mapped[int] = key("scheduled_prices")
+    variant_id: Mapped[int] = mapped_column(ForeignKey("variants.id"))
+    starts_at: Mapped[datetime]
+    supply_price: Mapped[int]
+    suggested_price: Mapped[int]
+    min_price: Mapped[int]
+    max_price: Mapped[int]
+    tier_costs: Mapped[list[int | None]] = mapped_column(ARRAY(BigInteger))
+    state: Mapped[str] = mapped_column(server_default="waiting")
+    refusal: Mapped[str | None]
+    """Why it was not applied when its time had come."""
+    created_at: Mapped[datetime]
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+    done_at: Mapped[datetime | None]
+
+
+PLAIN_WORDS = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
+    """
+    CREATE FUNCTION plain_words(words text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN lower(regexp_replace(normalize(words, NFKC), '[\\s\\u00AD\\u200B-\\u200D\\u2060\\uFEFF]', '', 'g'))
+    """
+)
+"""How words are compared: compatible characters and cases are one, and blanks are nothing."""
+
+BANNED_WORD = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
+    """
+    CREATE FUNCTION banned_word(words text, banned text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT word FROM (SELECT plain_words(words) AS said OFFSET 0) AS plain,
+                             unnest(banned) WITH ORDINALITY AS list (word, n)
+            WHERE words <> '' AND strpos(said, plain_words(word)) > 0 ORDER BY n LIMIT 1)
+    """
+)
+"""The first of the banned words that a text holds."""
+
+FLOOR_PRICE = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
+    """
+    CREATE FUNCTION floor_price(suggested bigint, floor_bps bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN div(suggested::numeric * floor_bps + 9999, 10000)::bigint
+    """
+)
+"""The least that a brand's rules let a store ask: the share of the suggested price, rounded up."""
+
+for function in (PLAIN_WORDS, BANNED_WORD, FLOOR_PRICE):
+    event.listen(BrandRules.__table__, "before_create", function)
+
 PRICE_BAND = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
     """
     CREATE FUNCTION price_band(product bigint, tier_rank bigint)
@@ -119,14 +222,20 @@ PRICE_BAND = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
         BEGIN ATOMIC
             SELECT lowest, highest, least(greatest(suggested, lowest), highest)
             FROM (SELECT CASE WHEN bool_and(p.tier_costs[tier_rank] IS NOT NULL)
-                              THEN max(greatest(p.min_price, p.tier_costs[tier_rank])) END AS lowest,
+                              THEN max(greatest(p.min_price, p.tier_costs[tier_rank],
+                                                floor_price(p.suggested_price, r.floor_bps))) END AS lowest,
                          min(p.max_price) AS highest, max(p.suggested_price) AS suggested
                   FROM variants v JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
+                  LEFT JOIN brand_rules r ON r.brand_id = v.brand_id
                   WHERE v.product_id = product) AS all_variants
             WHERE lowest <= highest; END
     """
 )
-"""What a store whose owner stands on this tier may ask for a product: one price for all variants, inside every band and
-not below what any of them costs the owner. No row where there is no such price, or a variant without a cost."""
+"""What a store whose owner stands on this tier may ask for a product: one price for all variants, inside every band,
+not below what any of them costs the owner, nor below the floor of the brand's rules. No row where there is no such
+price, or a variant without a cost."""
 
+_tables = Base.metadata.tables
+_tables["prices"].add_is_dependent_on(_tables["brand_rules"])
+_tables["scheduled_prices"].add_is_dependent_on(_tables["prices"])
 event.listen(Price.__table__, "after_create", PRICE_BAND)

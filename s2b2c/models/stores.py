@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, func, text
+from sqlalchemy import DDL, CheckConstraint, ForeignKey, Index, UniqueConstraint, event, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from s2b2c.db import Base, key, one_of
+from s2b2c.models.customers import Binding
+from s2b2c.models.orders import Order
 
 
 class Store(Base):
@@ -81,3 +83,24 @@ class ListingHistory(Base):
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
     end_reason: Mapped[str | None]
     ended_by: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+
+
+IS_SHOWN_TO = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
+    """
+    CREATE FUNCTION is_shown_to(segments text[], customer bigint, owner bigint, at timestamp with time zone)
+        RETURNS boolean
+        LANGUAGE sql STABLE PARALLEL SAFE
+        RETURN segments = '{}'
+            OR 'bound' = ANY (segments)
+               AND EXISTS (SELECT FROM bindings b WHERE b.customer_id = customer AND b.distributor_id = owner
+                       AND b.during @> at)
+            OR segments && ARRAY['new', 'returning']
+               AND CASE WHEN EXISTS (SELECT FROM orders o WHERE o.customer_id = customer AND o.paid_at IS NOT NULL)
+                        THEN 'returning' ELSE 'new' END = ANY (segments)
+    """
+)
+"""Whether a listing with these segments is for this customer in a store of this owner; NULL is somebody unknown."""
+
+for needed in (Binding, Order):
+    Base.metadata.tables["listings"].add_is_dependent_on(Base.metadata.tables[needed.__tablename__])
+event.listen(Listing.__table__, "after_create", IS_SHOWN_TO)

@@ -48,8 +48,11 @@ class Quote(NamedTuple):
     freight: int
 
 
-async def quote(session: AsyncSession, store_id: int, lines: Sequence[CartLine]) -> Quote | None:
-    """What these lines would cost in a store, and what keeps them from being ordered; None without such an open store.
+async def quote(
+    session: AsyncSession, store_id: int, lines: Sequence[CartLine], *, customer_id: int | None, now: datetime
+) -> Quote | None:
+    """What these lines would cost a customer in a store, and what keeps them from being ordered; None without such an
+    open store. `customer_id` is None for somebody unknown.
 
     Raises Refused(BadArgument) for lines that can never be right.
     """
@@ -58,6 +61,8 @@ async def quote(session: AsyncSession, store_id: int, lines: Sequence[CartLine])
         statements("reading")["quote"].columns(options=JSONB),
         {
             "store_id": store_id,
+            "customer_id": customer_id,
+            "now": now,
             "variant_ids": [line.variant_id for line in lines],
             "quantities": [line.quantity for line in lines],
             "prices": [line.unit_price for line in lines],

@@ -680,16 +680,51 @@ JOIN products p ON p.id = l.product_id
 WHERE p.state <> 'listed'
 
 -- name: listing_prices
--- the price of a listing lies in the band of every variant, and not below the owner's tier cost
+-- the price of a listing lies in the band of every variant, and not below the owner's tier cost or the brand's floor
 SELECT format('listings %s/%s', l.store_id, l.product_id),
        format('price %s, sku %s from %s to %s, tier cost %s', l.price, v.sku, p.min_price, p.max_price, p.tier_costs[t.rank])
+       || CASE WHEN r.floor_bps IS NULL THEN '' ELSE format(', floor %s bps of %s', r.floor_bps, p.suggested_price) END
 FROM listings l
 JOIN stores s ON s.id = l.store_id
 JOIN distributors d ON d.id = s.distributor_id
 JOIN tiers t ON t.id = d.tier_id
 JOIN variants v ON v.product_id = l.product_id
 JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
+LEFT JOIN brand_rules r ON r.brand_id = v.brand_id
 WHERE l.price NOT BETWEEN p.min_price AND p.max_price OR p.tier_costs[t.rank] IS NULL OR l.price < p.tier_costs[t.rank]
+   OR l.price::numeric * 10000 < p.suggested_price::numeric * r.floor_bps
+
+-- name: listing_words
+-- own words keep the rules of the brand
+SELECT format('listings %s/%s', l.store_id, l.product_id),
+       coalesce('holds ' || banned_word(l.pitch, r.banned_words), 'lacks ' || r.disclosure)
+FROM listings l
+JOIN products p ON p.id = l.product_id
+JOIN brand_rules r ON r.brand_id = p.brand_id
+WHERE l.pitch <> '' AND (banned_word(l.pitch, r.banned_words) IS NOT NULL OR strpos(l.pitch, r.disclosure) = 0)
+
+-- name: listing_spans
+-- what a listing was and what it is follow one another: no two spans of it overlap
+SELECT format('listings %s/%s', store_id, product_id), format('%s up to %s, next from %s', since, until, next)
+FROM (
+    SELECT *, lead(since) OVER (PARTITION BY store_id, product_id ORDER BY since) AS next
+    FROM (
+        SELECT store_id, product_id, since, until FROM listing_history
+        UNION ALL
+        SELECT store_id, product_id, coalesce(changed_at, listed_at), NULL FROM listings
+    ) AS span
+) AS spans
+WHERE next < coalesce(until, 'infinity')
+
+-- name: brand_rules
+-- the rules of a brand are those that it set last
+SELECT format('brand_rules %s', r.brand_id), format('floor %s, set last: %s', r.floor_bps, h.floor_bps)
+FROM brand_rules r
+LEFT JOIN LATERAL (
+    SELECT * FROM brand_rules_history WHERE brand_id = r.brand_id ORDER BY id DESC LIMIT 1
+) AS h ON true
+WHERE (r.banned_words, r.floor_bps, r.disclosure, r.updated_at)
+      IS DISTINCT FROM (h.banned_words, h.floor_bps, h.disclosure, h.set_at)
 
 -- name: selectable_products
 -- a listed product can be found by the tiers that some price fits, at what its dearest variant costs them, or is stale

@@ -183,7 +183,8 @@ WITH batch AS (
 ), offer AS (
     SELECT row_number() OVER (ORDER BY asked.n, v.id) AS id, asked.n, v.id AS variant_id, v.product_id,
            v.brand_id, v.sku, v.options, v.stock > 0 AS in_stock, p.supply_price,
-           p.tier_costs, p.tier_costs[tiers.rank] AS cost, greatest(p.min_price, p.tier_costs[tiers.rank]) AS lowest_price,
+           p.tier_costs, p.tier_costs[tiers.rank] AS cost, greatest(p.min_price, p.tier_costs[tiers.rank],
+           floor_price(p.suggested_price, r.floor_bps)) AS lowest_price,
            p.max_price AS highest_price, p.suggested_price,
            coalesce(asked.price, band.suggested_price) AS price
     FROM unnest(CAST(:product_ids AS bigint[]), CAST(:prices AS bigint[]))
@@ -193,6 +194,7 @@ WITH batch AS (
     CROSS JOIN LATERAL price_band(asked.product_id, tiers.rank) AS band
     JOIN variants v ON v.product_id = asked.product_id
     JOIN prices p ON p.variant_id = v.id AND upper_inf(p.during)
+    LEFT JOIN brand_rules r ON r.brand_id = v.brand_id
 ), line AS (
     SELECT seller.id AS branch_id, offer.id, batch.plan_id, offer.variant_id, offer.product_id, offer.brand_id,
             1::bigint AS quantity, offer.price AS paid, offer.supply_price AS supply, offer.tier_costs,

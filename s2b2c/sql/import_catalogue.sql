@@ -109,16 +109,10 @@ WHERE NOT EXISTS (
 )
 
 -- name: update_prices
-UPDATE prices p SET during = tstzrange(lower(p.during), :now)
-FROM priced WHERE priced.variant_id = p.variant_id AND upper_inf(p.during)
+-- include: catalogue.close_prices
 
 -- name: then_prices
-INSERT INTO prices (variant_id, during, supply_price, suggested_price, min_price, max_price, tier_costs)
-SELECT variant_id,
-       tstzrange((SELECT max(upper(p.during)) FROM prices p WHERE p.variant_id = priced.variant_id), NULL),
-       supply_price, suggested_price, min_price, max_price, tier_costs
-FROM priced
-ORDER BY line
+-- include: catalogue.open_prices
 
 -- name: then_stale
 INSERT INTO stale_products
@@ -127,4 +121,4 @@ ORDER BY p.id
 ON CONFLICT DO NOTHING
 
 -- name: then_touched
-CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT DISTINCT product_id FROM priced
+-- include: catalogue.touch

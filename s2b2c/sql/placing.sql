@@ -17,7 +17,7 @@ WITH cart AS MATERIALIZED (
     LEFT JOIN tiers t ON t.id = d.tier_id
     LEFT JOIN addresses a ON a.id = c.address_id AND a.customer_id = c.customer_id AND a.removed_at IS NULL
 ), asked AS (
-    SELECT a.*, cart.store_id, cart.rank
+    SELECT a.*, cart.store_id, cart.rank, cart.customer_id, cart.distributor_id
     FROM unnest(CAST(:ns AS bigint[]), CAST(:line_nos AS bigint[]), CAST(:variant_ids AS bigint[]),
                 CAST(:quantities AS bigint[]), CAST(:prices AS bigint[])) AS a (n, line_no, variant_id, quantity, price)
     JOIN cart ON cart.n = a.n AND cart.refusal IS NULL
@@ -38,6 +38,7 @@ WITH cart AS MATERIALIZED (
     LEFT JOIN stock ON stock.id = a.variant_id
     LEFT JOIN products ON products.id = stock.product_id
     LEFT JOIN listings ON listings.store_id = a.store_id AND listings.product_id = stock.product_id
+        AND (listings.segments = '{}' OR is_shown_to(listings.segments, a.customer_id, a.distributor_id, :now))
     LEFT JOIN prices ON prices.variant_id = stock.id AND upper_inf(prices.during)
 ), wanted AS (
     SELECT n, variant_id, stock, sum(quantity) OVER (PARTITION BY variant_id ORDER BY n) AS up_to

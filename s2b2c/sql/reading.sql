@@ -2,7 +2,7 @@
 -- What a cart costs in a store now, line by line, judged as placing judges it; no row where there is no such open store.
 -- Of what the store does not sell nothing is told.
 WITH store AS (
-    SELECT s.id, t.rank
+    SELECT s.id, s.distributor_id, t.rank
     FROM stores s
     JOIN distributors d ON d.id = s.distributor_id
     JOIN tiers t ON t.id = d.tier_id
@@ -20,6 +20,7 @@ LEFT JOIN LATERAL (
     FROM variants v
     JOIN products p ON p.id = v.product_id AND p.state = 'listed'
     JOIN listings ON listings.store_id = store.id AND listings.product_id = p.id
+        AND (listings.segments = '{}' OR is_shown_to(listings.segments, :customer_id, store.distributor_id, :now))
     JOIN prices ON prices.variant_id = v.id AND upper_inf(prices.during) AND prices.tier_costs[store.rank] IS NOT NULL
     WHERE v.id = a.variant_id
 ) AS sold ON true

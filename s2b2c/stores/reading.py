@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Select, and_, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, any_, case, cast, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
 
 from s2b2c.db import AnyRow, SortKey, page
-from s2b2c.models import Brand, Distributor, Listing, Price, Product, Store, Tier, Variant
+from s2b2c.models import Brand, BrandRules, Distributor, Listing, Price, Product, Store, Tier, Variant
 
 _SHELF: tuple[SortKey, ...] = ((case((Listing.pinned, 0), else_=1), "up"), (Listing.position, "up"))
 """Pinned ones first, then the owner's order; a position is unique in its store."""
@@ -41,20 +42,31 @@ async def own_stores(
     return (await session.scalars(page(query, (Store.id, "up"), after=after, limit=limit))).all()
 
 
-async def listings(
-    session: AsyncSession, store_id: int, *, after: tuple[int, ...] | None, limit: int
-) -> Sequence[AnyRow]:
-    """What customers see of a store in the owner's order; `after` is `shelf_key` of a row.
+class Shopper(NamedTuple):
+    """Who looks at a store, when and from where: None is somebody or somewhere unknown."""
 
-    Rows of (store_id, product_id, price in fen, position, pitch, pinned, listed_at, product), a product with its brand.
+    customer_id: int | None
+    region: str | None
+    now: datetime
+    segments_count: bool = True
+    """False shows what is limited to segments, whoever it is."""
+
+
+async def listings(
+    session: AsyncSession, store_id: int, shopper: Shopper, *, after: tuple[int, ...] | None, limit: int
+) -> Sequence[AnyRow]:
+    """What a customer sees of a store in the owner's order; `after` is `shelf_key` of a row.
+
+    Rows of (store_id, product_id, price in fen, position, pitch, pinned, regions, segments, listed_at, disclosure,
+    product), a product with its brand.
     """
-    query = _shelf(store_id).where(*_SHOWN)
+    query = _shelf(store_id).where(*_SHOWN, *_visible(shopper))
     return (await session.execute(page(query, *_SHELF, after=after, limit=limit))).all()
 
 
-async def listing(session: AsyncSession, store_id: int, product_id: int) -> AnyRow | None:
-    """What customers see of one product in a store: a row like those of `listings`."""
-    query = _shelf(store_id).where(*_SHOWN, Listing.product_id == product_id)
+async def listing(session: AsyncSession, store_id: int, product_id: int, shopper: Shopper) -> AnyRow | None:
+    """What a customer sees of one product in a store: a row like those of `listings`."""
+    query = _shelf(store_id).where(*_SHOWN, *_visible(shopper), Listing.product_id == product_id)
     return (await session.execute(query)).one_or_none()
 
 
@@ -69,6 +81,19 @@ def shelf_key(row: Any) -> tuple[int, int]:
     return (0 if row.pinned else 1, row.position)
 
 
+def _visible(shopper: Shopper) -> tuple[ColumnElement[bool], ...]:
+    # Of a region that no text in PostgreSQL can name nobody is.
+    region = shopper.region if shopper.region is not None and shopper.region.isprintable() else None
+    return (
+        or_(func.cardinality(Listing.regions) == 0, literal(region, Text) == any_(Listing.regions)),
+        or_(
+            literal(not shopper.segments_count),
+            func.cardinality(Listing.segments) == 0,
+            func.is_shown_to(Listing.segments, shopper.customer_id, Store.distributor_id, shopper.now),
+        ),
+    )
+
+
 _SHOWN = (Store.state == "open", Product.state == "listed")
 
 
@@ -81,7 +106,10 @@ def _shelf(store_id: int) -> Select[*tuple[Any, ...]]:
             Listing.position,
             Listing.pitch,
             Listing.pinned,
+            Listing.regions,
+            Listing.segments,
             Listing.listed_at,
+            func.nullif(BrandRules.disclosure, "").label("disclosure"),
             Bundle(
                 "product",
                 Product.id,
@@ -97,6 +125,7 @@ def _shelf(store_id: int) -> Select[*tuple[Any, ...]]:
         .join(Store, Store.id == Listing.store_id)
         .join(Product, Product.id == Listing.product_id)
         .join(Brand, Brand.id == Product.brand_id)
+        .outerjoin(BrandRules, BrandRules.brand_id == Product.brand_id)
         .where(Listing.store_id == store_id)
     )
 

@@ -13,7 +13,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "shop",
         "ShopQuery": "store cart node enums",
         "Storefront": "id slug title region listings product",
-        "Listing": "id price pitch position product variants",
+        "Listing": "id price pitch disclosure position product variants",
         "Money": "amount currency",
         "Product": "id title category tonalities audiences imageUrl brand",
         "Brand": "id name",
@@ -93,12 +93,19 @@ MATRIX: dict[str, dict[str, str]] = {
     "distributor operator": {
         "Distributor": "id code name state tier region joinedOn parent members stores",
         "AlreadyTaken": "code message",
-        "NotSelectable": "code message",
-        "PriceOutOfBand": "code message lowestPrice highestPrice",
+        "NotSelectable": "code message reason",
+        "PriceOutOfBand": "code message lowestPrice highestPrice bound",
+        "BreaksBrandRules": "code message rule text",
+        "PastListing": "since until price position pitch pinned regions segments why by product",
+    },
+    "distributor brand operator": {
+        "ChangedBy": "id role",
     },
     "brand operator": {
         "Mutation": "invite removeMember",
         "MemberRemoved": "sessions",
+        "InvalidPrices": "code message problems",
+        "PriceProblem": "sku field message",
         "Invited": "token expiresAt",
     },
     "finance operator": {
@@ -142,8 +149,11 @@ MATRIX: dict[str, dict[str, str]] = {
             "paid position skipped tier beneficiaryState uncappedAmount amount outcome zeroReason clawedBack "
             "net sentence"
         ),
-        "OwnStore": "id slug title region state listings",
-        "OwnListing": "id price pitch position pinned listedAt isShown product variants",
+        "OwnStore": "id slug title region state listings shelf",
+        "OwnListing": (
+            "id price pitch position pinned regions segments disclosure listedAt isShown product history variants"
+        ),
+        "ListingVersion": ("since until price position pitch pinned regions segments why by endReason endedBy"),
         "SoldOrder": (
             "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt "
             "goods discount paid freight total refunded lines phone commission"
@@ -167,19 +177,31 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "brand",
         "BrandQuery": (
             "notices unreadNotices statements statement payoutAccount payee name node products stores output "
-            "storesWithoutSales payable supplyOrders"
+            "storesWithoutSales payable supplyOrders rules rulesHistory"
         ),
         "BrandNode": "id",
         "SupplyOrder": "parcels id orderNo orderState store paidAt shippedAt isToShip region label lines",
         "SupplyOrderLine": "lineNo productTitle sku options quantity refundedUnits shippedUnits unitsToShip",
         "SupplyProduct": "id code title category tonalities audiences imageUrl state listedIn variants",
-        "SupplyVariant": "id sku options inStock stock supplyPrice suggestedPrice minPrice maxPrice tierCosts",
+        "SupplyVariant": (
+            "id sku options inStock stock supplyPrice suggestedPrice minPrice maxPrice tierCosts upcomingPrices "
+            "priceHistory"
+        ),
+        "PriceSpan": "since until supplyPrice suggestedPrice minPrice maxPrice tierCosts",
+        "PriceChange": (
+            "id startsAt state refusal createdAt doneAt by supplyPrice suggestedPrice minPrice maxPrice tierCosts"
+        ),
+        "PricesChanged": "changes listings",
+        "PriceChangesCancelled": "changes",
+        "BrandRules": "bannedWords floorBps disclosure updatedAt by",
+        "PastBrandRules": "bannedWords floorBps disclosure setAt by",
+        "RulesSet": "listings rules",
         "TierCost": "tier cost",
         "StoreOutput": "store output orders units shareBps outputBefore growthBps",
         "PeriodOutput": "start from to output orders units",
         "StoreWithoutSales": "store listings listedSince",
         "Payable": "balance inStatements notInStatement pending",
-        "Mutation": "shipParcels",
+        "Mutation": "shipParcels changePrices cancelPriceChanges setRules",
         "ParcelsShipped": "shipped",
     },
     "finance": {
@@ -224,7 +246,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "operator",
         "OperatorQuery": (
             "heldJobs node tiers distributors distributor movePreview brands stores plans plan planCheck "
-            "simulatePlan order customer personalReads"
+            "simulatePlan order customer personalReads storeShelf"
         ),
         "CustomerFile": "id ref createdAt erasedAt phones contacts",
         "CustomerContact": "recipient phone",
@@ -235,7 +257,6 @@ MATRIX: dict[str, dict[str, str]] = {
         "DistributorDetail": "id code name state tier region joinedOn parent members stores upline uplineAt history",
         "UplineMember": "id code name position tier state",
         "DistributorSpan": "from to parent tier state reason by",
-        "ChangedBy": "id role",
         "PlanDetail": (
             "id code version state marginFloorBps paidPositions activation from to rules document rationale"
         ),
@@ -293,7 +314,7 @@ class Secret(NamedTuple):
 SECRETS: dict[str, Secret] = {
     "supply price, and what follows from it: of a brand its own": Secret(
         "brand finance operator",
-        "SupplyVariant.supplyPrice BrandQuery.payable Payable.balance Payable.inStatements Payable.notInStatement "
+        "SupplyVariant.supplyPrice PriceSpan.supplyPrice PriceChange.supplyPrice BrandQuery.payable Payable.balance Payable.inStatements Payable.notInStatement "
         "Payable.pending FullOrderLine.supplyPrice FullOrderLine.supply ExplainedLine.supplyPrice ExplainedLine.supply "
         "ExplainedLine.platform ExplainedOrder.supply ExplainedOrder.platform LineRefund.supply Simulation.supply "
         "Simulation.platform FullCommissionExplanation.supply FullCommissionExplanation.margin "
@@ -308,7 +329,7 @@ SECRETS: dict[str, Secret] = {
     "tier cost: of a distributor what its own tier pays, of a brand what it set itself": Secret(
         "distributor brand finance operator",
         "CatalogueProduct.cost OfferedVariant.cost CommissionExplanation.cost FullCommissionExplanation.cost TierCost.cost "
-        "SupplyVariant.tierCosts",
+        "SupplyVariant.tierCosts PriceSpan.tierCosts PriceChange.tierCosts",
     ),
     "commissions: of a distributor its own": Secret(
         "distributor finance operator",

@@ -1,12 +1,13 @@
 """Who stands at the doors of the sample network, and one thing there of every kind that has an id."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from s2b2c import accounts, models, orders
 from s2b2c.accounts import people, sessions
 from s2b2c.api.types.ids import decode, encode
+from tests import factories
 from tests.api.client import SECRET, Api
 from tests.api.conftest import NOW
 from tests.api.shopping import HOME, Json, done
@@ -57,6 +58,12 @@ async def lived_in(api: Api) -> None:
     branch_id, order_id = decode("order", placed, length=2)
     async with api.db.write() as session:
         assert await orders.pay(session, [(branch_id, order_id, NOW)], rail="import")
+        for who in (WHO, OTHERS):
+            brand = select(models.Brand.id).where(models.Brand.name == who["brand"]["brand"]).scalar_subquery()
+            variant = select(func.min(models.Variant.id)).where(models.Variant.brand_id == brand)
+            variant_id = await session.scalar(variant)
+            assert variant_id is not None
+            await factories.a_price_change(session, variant_id, NOW + timedelta(days=1))
     await some_held(api.db, 1)
 
 

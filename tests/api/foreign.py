@@ -80,7 +80,11 @@ KINDS = {
         {"shop": "state = 'draft'", "partner": "state = 'draft'", "brand": "brand_id <> :me"},
     ),
     "variant": Kind(
-        "SELECT id FROM variants", {"shop": "product_id IN (SELECT id FROM products WHERE state = 'draft')"}
+        "SELECT id FROM variants",
+        {"shop": "product_id IN (SELECT id FROM products WHERE state = 'draft')", "brand": "brand_id <> :me"},
+    ),
+    "price-change": Kind(
+        "SELECT id FROM scheduled_prices", {"brand": "variant_id IN (SELECT id FROM variants WHERE brand_id <> :me)"}
     ),
     "listing": Kind(
         "SELECT store_id, product_id FROM listings",
@@ -174,6 +178,11 @@ _OWN = {
     "statement": ("statement", "SELECT min(id) FROM statements WHERE distributor_id = :distributor"),
     "notice": ("notice", "SELECT min(id) FROM notices WHERE distributor_id = :distributor"),
     "supply": ("statement", "SELECT min(id) FROM statements WHERE brand_id = :brand"),
+    "supplied": ("variant", "SELECT min(id) FROM variants WHERE brand_id = :brand"),
+    "change": (
+        "price-change",
+        "SELECT max(c.id) FROM scheduled_prices c JOIN variants v ON v.id = c.variant_id WHERE v.brand_id = :brand",
+    ),
     "news": ("notice", "SELECT min(id) FROM notices WHERE brand_id = :brand"),
     "parcel": ("supply-order", "SELECT branch_id, id FROM supply_orders WHERE brand_id = :brand"),
     "run": ("settlement-run", "SELECT min(id) FROM settlement_runs"),
@@ -195,7 +204,6 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
     cart = [{"variant": own["variant"], "quantity": 1}]
     home = {"recipient": "李四", "phone": "13911112222", "region": "北京市", "street": "长安街2号"}
     placed = {"store": store, "lines": cart, "address": own["address"], "token": "two"}
-    parcel = {"supplyOrder": own["parcel"], "carrier": "顺丰", "trackingNo": "SF1"}
     applied = {"code": "NEW-1", "name": "新人", "tier": own["tier"], "parent": own["parent"], "region": "浙江"}
     why = {"reason": "测试"}
     member = {"phone": PHONE, "role": "DISTRIBUTOR", "distributor": own["distributor"]}
@@ -227,11 +235,7 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "partner/ReorderListings": {"store": store, "products": [product], "behind": other},
         "partner/RemoveListing": {"store": store, "product": product},
         "partner/RemoveListings": {"store": store, "products": [other]},
-        "brand/Node": {"id": own["parcel"]},
-        "brand/StoreOutput": {**DAYS, "tier": own["tier"]},
-        "brand/Statement": {"id": own["supply"]},
-        "brand/MarkNoticesRead": {"ids": [own["news"]]},
-        "brand/ShipParcels": {"parcels": [parcel]},
+        **_of_brands(own),
         "finance/Node": {"id": own["run"]},
         "finance/Run": {"id": own["run"], "payee": "BRAND"},
         "finance/Statement": {"id": own["statement"]},
@@ -240,6 +244,7 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "operator/Distributors": {"tier": own["tier"]},
         "operator/Distributor": {"id": own["distributor"], "at": "2026-09-01T00:00:00Z"},
         "operator/MovePreview": {"distributor": own["distributor"], "parent": own["parent"]},
+        "operator/StoreShelf": {"store": store, "at": "2026-11-01T00:00:00Z"},
         "operator/Plan": {"id": own["plan"]},
         "operator/PlanRationale": {"id": own["plan"]},
         "operator/PlanText": {"id": own["plan"]},
@@ -257,6 +262,21 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "account/RemoveMember": {"input": {**member, "phone": STAFF}},
         "operator/Customer": {"id": own["customer"], "reason": "to see who that is"},
         "operator/PersonalReads": {"customer": own["customer"]},
+    }
+
+
+def _of_brands(own: Mapping[str, str]) -> dict[str, Variables]:
+    parcel = {"supplyOrder": own["parcel"], "carrier": "顺丰", "trackingNo": "SF1"}
+    fen = {"supplyPrice": 100, "suggestedPrice": 300, "minPrice": 200, "maxPrice": 400}
+    prices = {"variant": own["supplied"], **fen, "tierCosts": [{"tier": own["tier"], "cost": 150}]}
+    return {
+        "brand/Node": {"id": own["parcel"]},
+        "brand/StoreOutput": {**DAYS, "tier": own["tier"]},
+        "brand/Statement": {"id": own["supply"]},
+        "brand/MarkNoticesRead": {"ids": [own["news"]]},
+        "brand/ShipParcels": {"parcels": [parcel]},
+        "brand/ChangePrices": {"changes": [prices]},
+        "brand/CancelPriceChanges": {"ids": [own["change"]]},
     }
 
 

@@ -58,6 +58,7 @@ MENTIONS = {
         "Membership",
     ),  # less of something
     *("Variant", "OfferedVariant", "SupplyVariant", "OwnListing", "ExplainedCommission", "OrderLife", "Payment"),
+    "PriceChange",  # read with its variant
     *("CustomerFile", "PersonalRead"),  # read with a reason, or with the trail
     *("RefundRequest", "Rule", "StatementLine", "FullStatementLine", "Transfer", "RefusedTouch"),  # a part of something
 }

@@ -109,3 +109,57 @@ async def test_shares_and_sums_agree_with_one_another(sample: Api) -> None:
         assert sum(node[name] for node in nodes) == month[name]
     assert sum(node["output"]["amount"] for node in nodes) == month["output"]["amount"]
     assert 10_000 - len(nodes) < sum(node["shareBps"] for node in nodes) <= 10_000
+
+
+async def test_prices_and_rules_over_time(own_sample: Api) -> None:
+    token = await _token(own_sample)
+    answer = await own_sample.run("brand/Products", token, first=1)
+    (edge,) = answer["data"]["brand"]["products"]["edges"]
+    (variant, *_) = edge["node"]["variants"]
+    async with own_sample.db.read() as session:
+        tiers = (await session.scalars(text("SELECT id FROM tiers ORDER BY rank LIMIT 2"))).all()
+    fen = {"supplyPrice": 100, "suggestedPrice": 30000, "minPrice": 29000, "maxPrice": 31000}
+    costs = [{"tier": encode("tier", tier), "cost": 5000 + tier} for tier in tiers]
+    change = {"variant": variant["id"], **fen, "tierCosts": costs}
+    drawn = {"createdAt", "doneAt", "startsAt", "since", "until"}
+    at_once = await check(
+        own_sample, "brand/ChangePrices", token, changes=[change], statements=14, most=14, drawn=drawn
+    )
+    assert at_once["data"]["changePrices"]["changes"][0]["state"] == "APPLIED"
+    later = await check(
+        own_sample,
+        "brand/ChangePrices",
+        token,
+        case="later",
+        changes=[change],
+        startsAt="2026-12-01T00:00:00+08:00",
+        statements=8,
+        most=8,
+    )
+    (waiting,) = later["data"]["changePrices"]["changes"]
+    assert waiting["state"] == "WAITING"
+    wrong = {**change, "minPrice": 99, "tierCosts": [costs[0], {**costs[1], "cost": 1}]}
+    await check(own_sample, "brand/ChangePrices", token, case="wrong", changes=[wrong], statements=4)
+    sku = variant["sku"]
+    await check(own_sample, "brand/Prices", token, search=sku, statements=7, most=7, drawn=drawn)
+    await own_sample.run("brand/Prices", token, first=20)
+    assert len(own_sample.statements) == 7
+    await check(own_sample, "brand/CancelPriceChanges", token, ids=[waiting["id"]], statements=6, most=6)
+
+
+async def test_rules(own_sample: Api) -> None:
+    token = await _token(own_sample)
+    await check(own_sample, "brand/Rules", token, case="none", statements=3)
+    rules = {"bannedWords": ["最好", "包治"], "floorBps": 9500, "disclosure": "广告"}
+    await check(own_sample, "brand/SetRules", token, rules=rules, statements=9, most=9)
+    assert (await own_sample.run("brand/SetRules", token, rules=rules))["data"]["setRules"]["listings"] == 0
+    await check(own_sample, "brand/Rules", token, statements=4)
+    wrong = await check(
+        own_sample,
+        "brand/SetRules",
+        token,
+        case="wrong",
+        rules={"disclosure": "最 好", "bannedWords": ["最好"]},
+        statements=2,
+    )
+    assert wrong["data"]["setRules"]["__typename"] == "BadArgument"

@@ -219,3 +219,11 @@ async def test_a_move(own_sample: Api) -> None:
     assert [above["code"] for above in one["uplineAt"]] == ["GD-SZX", "GD"]
     async with own_sample.db.snapshot() as session:
         assert await audit.audit(session) == []
+
+
+async def test_what_any_store_showed(sample: Api) -> None:
+    token = await sample.token("operator")
+    store = encode("store", 1)
+    await check(sample, "operator/StoreShelf", token, store=store, at="2026-11-21T12:00:00Z", first=2, statements=2)
+    nothing = await sample.run("operator/StoreShelf", token, store=encode("store", 10**9), at="2026-11-21T12:00:00Z")
+    assert nothing["data"]["operator"]["storeShelf"]["edges"] == []

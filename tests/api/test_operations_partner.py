@@ -161,3 +161,35 @@ async def test_notices(own_sample: Api) -> None:
     answer = await check(own_sample, "partner/Notices", token, statements=3)
     (edge,) = answer["data"]["partner"]["notices"]["edges"]
     await check(own_sample, "partner/MarkNoticesRead", token, ids=[edge["node"]["id"]], statements=2)
+
+
+async def test_what_a_store_showed(own_sample: Api) -> None:
+    token = await _as(own_sample)
+    first, second = await _shown(own_sample, token, 2)
+    changed = {"product": first, "pitch": "新话"}
+    await own_sample.run("partner/UpdateListing", token, store=encode("store", 1), listing=changed)
+    await own_sample.run("partner/RemoveListing", token, store=encode("store", 1), product=second)
+    now = "2026-11-21T12:00:00+08:00"
+    before = await check(
+        own_sample,
+        "partner/Shelf",
+        token,
+        case="before",
+        slug="hangzhou",
+        at="2026-11-21T03:59:59Z",
+        first=2,
+        statements=3,
+    )
+    after = await check(own_sample, "partner/Shelf", token, slug="hangzhou", at=now, first=2, statements=4)
+    shown = [
+        [edge["node"]["product"]["id"] for edge in answer["data"]["partner"]["store"]["shelf"]["edges"]]
+        for answer in (before, after)
+    ]
+    assert shown[0] == [first, second]
+    assert shown[1][0] == first
+    assert shown[1][1] != second
+    await check(own_sample, "partner/ListingHistory", token, slug="hangzhou", first=2, statements=5, most=5)
+    await own_sample.run("partner/ListingHistory", token, slug="hangzhou", first=20, versions=20)
+    assert len(own_sample.statements) == 5
+    no_zone = await own_sample.run("partner/Shelf", token, slug="hangzhou", at="2026-11-21T12:00:00")
+    assert no_zone["errors"][0]["extensions"]["code"] == "BAD_ARGUMENT"

@@ -103,6 +103,7 @@ async def test_two_hundred_at_once_in_three_statements(api: Api) -> None:
         "message": "The price must lie in 45.00 to 59.90 yuan.",
         "lowestPrice": {"amount": 4500},
         "highestPrice": {"amount": 5990},
+        "bound": "BAND",
     }
     assert [result["product"]["title"] for result in results[50:]] == [f"商品{number}" for number in range(50, 200)]
     after = await shelf(api.db, shop)
@@ -470,10 +471,12 @@ async def test_a_listing_of_a_store_can_be_gone_while_it_is_chosen_again(db: Dat
         ids = [await a_product(session) for _ in range(2)]
         for _ in range(2):
             await stores.select_products(
-                session, store.id, [Choice(id_) for id_ in ids], distributor_id=owner.id, now=NOW
+                session, store.id, [Choice(id_) for id_ in ids], distributor_id=owner.id, account_id=None, now=NOW
             )
-            await stores.remove_listings(session, store.id, ids[:1], distributor_id=owner.id)
-        (listing,) = await stores.select_products(session, store.id, [Choice(ids[0])], distributor_id=owner.id, now=NOW)
+            await stores.remove_listings(session, store.id, ids[:1], distributor_id=owner.id, account_id=None, now=NOW)
+        (listing,) = await stores.select_products(
+            session, store.id, [Choice(ids[0])], distributor_id=owner.id, account_id=None, now=NOW
+        )
         assert isinstance(listing, stores.OwnListing)
         assert listing.position == 3
         assert await session.scalar(select(func.count()).select_from(models.Listing)) == 2

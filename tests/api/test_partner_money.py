@@ -24,15 +24,47 @@ async def test_the_owner_is_told_of_a_clamp_and_of_a_withdrawal(api: Api) -> Non
     assert await shelf(api.db, shop) == [(0, 5500, 10, "", False)]
     title = shop.store.title
     answer = await api.run("partner/Notices", shop.token)
-    assert answer["data"]["partner"]["unreadNotices"] == 2
-    texts = {edge["node"]["kind"]: edge["node"]["text"] for edge in answer["data"]["partner"]["notices"]["edges"]}
-    assert texts == {
-        "LISTING_CLAMPED": f"「商品0」在店铺「{title}」的售价由 49.90 元改为 55.00 元：限价或你的拿货价有变。",
-        "LISTING_WITHDRAWN": f"「商品1」（49.90 元）已从店铺「{title}」下架：限价或你的拿货价有变，没有可用的售价。",
-    }
+    assert answer["data"]["partner"]["unreadNotices"] == 1
+    (edge,) = answer["data"]["partner"]["notices"]["edges"]
+    assert (edge["node"]["kind"], edge["node"]["text"]) == (
+        "LISTINGS_FITTED",
+        (
+            "限价、拿货价或品牌规则有变：改价 1 件，下架 1 件，清空文案 0 件。"
+            f"其中：「商品0」（{title}）49.90 → 55.00 元；「商品1」（{title}）下架。"
+        ),
+    )
     english = await api.run("partner/Notices", shop.token, language="EN", first=1)
     (edge,) = english["data"]["partner"]["notices"]["edges"]
-    assert edge["node"]["text"].startswith("“商品0” in ")
+    assert edge["node"]["text"] == (
+        "Bands, costs or rules have moved: 1 repriced, 1 withdrawn, 0 without their words. "
+        f"Among them: “商品0” ({title}) 49.90 → 55.00 yuan; “商品1” ({title}) withdrawn."
+    )
+
+
+async def test_the_owner_is_told_of_one_listing_by_itself(api: Api) -> None:
+    """A clamp, and then a withdrawal, of one product in one store."""
+    shop = await a_shop(api, products=1, listed=1)
+    title = shop.store.title
+    told: list[tuple[str, str]] = []
+    changes: list[dict[str, object]] = [{"min_price": 5500, "suggested_price": 5600}, {"tier_costs": [3500]}]
+    for days, change in enumerate(changes):
+        at = NOW + timedelta(days=days)
+        async with api.db.write() as session:
+            await factories.reprice(session, shop.products[0], at, **change)
+            await session.execute(
+                text("CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT id AS product_id FROM products")
+            )
+            assert await catalogue.fit_listings(session, at) == 1
+        answer = await api.run("partner/Notices", shop.token, first=1)
+        (edge,) = answer["data"]["partner"]["notices"]["edges"]
+        told.append((edge["node"]["kind"], edge["node"]["text"]))
+    assert told == [
+        ("LISTING_CLAMPED", f"「商品0」在店铺「{title}」的售价由 49.90 元改为 55.00 元：限价或你的拿货价有变。"),
+        (
+            "LISTING_WITHDRAWN",
+            f"「商品0」（55.00 元）已从店铺「{title}」下架：限价或你的拿货价有变，没有可用的售价。",
+        ),
+    ]
 
 
 async def test_notices_are_marked_as_read_by_whom_they_are_for(api: Api) -> None:

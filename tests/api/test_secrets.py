@@ -103,6 +103,8 @@ def _of_distributors(
         "partner/Share": {"store": shelf},
         "partner/PayoutAccount": {},
         "partner/OnboardPayouts": {"returnUrl": "https://shop.example", "refreshUrl": "https://shop.example"},
+        "partner/Shelf": {"slug": store.slug, "at": "2999-01-01T00:00:00Z"},
+        "partner/ListingHistory": {"slug": store.slug},
         "partner/Payee": {},
         "partner/SetPayee": {"input": PERSON},
     }

@@ -73,6 +73,7 @@ async def test_the_storefront_in_full(api: Api) -> None:
                                     "id": encode("listing", store.id, product.id),
                                     "price": {"amount": 12890, "currency": "CNY"},
                                     "pitch": "自己家猫也吃",
+                                    "disclosure": None,
                                     "position": 3,
                                     "product": {
                                         "id": encode("product", product.id),

@@ -97,7 +97,9 @@ async def test_a_storefront(shared_db: Database, first: int, start: list[int], b
             await session.execute(delete(models.Listing).where(models.Listing.product_id == product_id))
 
         async def read(page: Page) -> Sequence[Any]:
-            rows = await stores.listings(session, store.id, after=page.after, limit=page.limit)
+            rows = await stores.listings(
+                session, store.id, stores.Shopper(None, None, NOW), after=page.after, limit=page.limit
+            )
             assert [*rows] == sorted(rows, key=stores.shelf_key)
             return rows
 

@@ -1,6 +1,7 @@
 """What a mutation answers when it is refused: a member of its union for each kind of refusal."""
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
@@ -56,17 +57,71 @@ class AlreadyTaken(Error):
     """There is one already."""
 
 
+@strawberry.enum(description="Why no store of an owner can show a product.")
+class NotSelectableReason(Enum):
+    NOT_LISTED = strawberry.enum_value("not_listed", description="The brand does not offer it now.")
+    NOTHING_TO_SELL = strawberry.enum_value("nothing_to_sell", description="It has no variant.")
+    NO_COST_FOR_YOUR_TIER = strawberry.enum_value(
+        "no_cost_for_your_tier", description="A variant has no cost (拿货价) for the owner's tier."
+    )
+    NO_PRICE_FITS = strawberry.enum_value(
+        "no_price_fits", description="No price lies in every band and above every cost."
+    )
+
+
 @_of(errors.NotSelectable)
 class NotSelectable(Error):
     """No store of this owner can show the product."""
 
+    reason: NotSelectableReason = strawberry.field(description="Why not.")
+
+
+@strawberry.enum(description="What a price breaks.")
+class PriceBound(Enum):
+    BAND = strawberry.enum_value("band", description="The brand's band (限价).")
+    COST = strawberry.enum_value("cost", description="What it costs the owner (拿货价).")
+    FLOOR = strawberry.enum_value("floor", description="The floor of the brand's rules.")
+
 
 @_of(errors.PriceOutOfBand)
 class PriceOutOfBand(Error):
-    """A price outside the brand's band (限价), or below what the product costs the owner."""
+    """A price outside the brand's band (限价), below its floor, or below what the product costs the owner."""
 
     lowest_price: Money
     highest_price: Money
+    bound: PriceBound | None = strawberry.field(
+        description="What the price breaks; null where only a preview was asked for."
+    )
+
+
+@strawberry.enum(description="A rule of a brand for what stores say about its products.")
+class WordsRule(Enum):
+    BANNED_WORD = strawberry.enum_value("banned_word", description="They hold a word that it bans.")
+    DISCLOSURE = strawberry.enum_value("disclosure", description="They lack a text that it demands.")
+
+
+@_of(errors.BreaksBrandRules)
+class BreaksBrandRules(Error):
+    """Own words that break a rule of the brand."""
+
+    rule: WordsRule = strawberry.field(description="Which rule.")
+    text: str = strawberry.field(description="The word that is banned, or the text that is missing.")
+
+
+@strawberry.type(description="What is wrong with the new prices of a variant.")
+class PriceProblem:
+    sku: str
+    field: str = strawberry.field(
+        description="Like `minPrice`, or `tierCosts` with the code of the tier behind a colon."
+    )
+    message: str = strawberry.field(description="What is wrong with it.")
+
+
+@_of(errors.InvalidPrices)
+class InvalidPrices(Error):
+    """Prices that can never be right together; none of the request was changed."""
+
+    problems: list[PriceProblem] = strawberry.field(description="All that were found.")
 
 
 @strawberry.type(description="A line of a cart that keeps it from being an order.")

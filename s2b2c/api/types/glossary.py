@@ -93,6 +93,9 @@ FIELDS = {
 """By the name of a field, of types and of inputs."""
 
 ARGUMENTS = {
+    "changes": "For each variant all its prices.",
+    "rules": "All that stores must keep.",
+    "startsAt": "When they begin; null, or a time that is over, for at once.",
     "after": "A cursor of this list: the rows behind it. From the beginning when left out.",
     "at": "A moment, with its zone.",
     "behind": "The `id` of the product behind which they come; before all others when left out.",

@@ -60,9 +60,29 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "BRAND_PAYABLE": ("应付品牌方", "Brand payable"),
         "COMMISSION_PAYABLE": ("应付佣金", "Commission payable"),
     },
+    "ListingEnd": {
+        "REMOVED": ("店主下架", "Removed"),
+        "NO_PRICE_FITS": ("无可用售价", "No price fits"),
+        "PRODUCT_WITHDRAWN": ("商品下架", "Product withdrawn"),
+    },
+    "ListingWhy": {
+        "IMPORTED": ("导入", "Imported"),
+        "SELECTED": ("选品", "Chosen"),
+        "CHANGED": ("店主修改", "Changed"),
+        "REORDERED": ("调整顺序", "Moved"),
+        "COPIED": ("复制店铺", "Copied"),
+        "CLAMPED": ("限价调整", "Repriced by its band"),
+        "WORDS_REMOVED": ("文案清空", "Words removed"),
+    },
     "MoveWarning": {
         "PARENT_BELOW": ("新上级的层级更低", "The new parent's tier is lower"),
         "ORDERS_PLACED": ("有待付款订单", "Orders wait for payment"),
+    },
+    "NotSelectableReason": {
+        "NOT_LISTED": ("品牌未供货", "Not offered"),
+        "NOTHING_TO_SELL": ("没有规格", "No variants"),
+        "NO_COST_FOR_YOUR_TIER": ("你的层级没有拿货价", "No cost for your tier"),
+        "NO_PRICE_FITS": ("没有可用的售价", "No price fits"),
     },
     "OrderState": {
         "PLACED": ("待付款", "Awaiting payment"),
@@ -98,6 +118,14 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "MIDDLE": ("100–300 元", "From 100 to 300 yuan"),
         "PREMIUM": ("300–1000 元", "From 300 to 1,000 yuan"),
         "LUXURY": ("1000 元以上", "From 1,000 yuan"),
+    },
+    "PriceBound": {"BAND": ("限价", "Band"), "COST": ("拿货价", "Your cost"), "FLOOR": ("品牌底价", "Brand's floor")},
+    "PriceChangeRefusal": {"PRODUCT_DELISTED": ("商品已下架", "Product delisted")},
+    "PriceChangeState": {
+        "WAITING": ("待生效", "Waiting"),
+        "APPLIED": ("已生效", "Applied"),
+        "CANCELLED": ("已取消", "Cancelled"),
+        "REFUSED": ("未生效", "Not applied"),
     },
     "ProductState": {
         "DRAFT": ("草稿", "Draft"),
@@ -136,6 +164,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "EVERYTHING": ("全部商品", "Everything"),
     },
     "RunState": {"DRAFT": ("草稿", "Draft")},
+    "Segment": {"NEW": ("新客", "New"), "RETURNING": ("老客", "Returning"), "BOUND": ("锁客", "Bound to you")},
     "Span": {"DAY": ("日", "Day"), "WEEK": ("周", "Week"), "MONTH": ("月", "Month")},
     "StatementLineKind": {
         "COMMISSION": ("佣金", "Commission"),
@@ -168,6 +197,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "PENDING": ("审核中", "Pending"),
         "ACTIVE": ("已开通", "Active"),
     },
+    "WordsRule": {"BANNED_WORD": ("禁用词", "Banned word"), "DISCLOSURE": ("必须声明", "Disclosure")},
     "ZeroReason": {
         "NO_RATE": ("规则未给该位置或层级", "No rate"),
         "TOO_SMALL": ("不足一分", "Below one fen"),

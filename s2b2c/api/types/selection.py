@@ -14,9 +14,11 @@ from s2b2c.api.types import errors
 from s2b2c.api.types.catalogue import Option, Product, options
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of
+from s2b2c.api.types.listings import ListingVersion, PastListing
 from s2b2c.api.types.money import Int64, Money
+from s2b2c.api.types.network import moment
 from s2b2c.api.types.nodes import PartnerNode
-from s2b2c.api.types.stores import Store, StoreState, listing_id
+from s2b2c.api.types.stores import DISCLOSURE, Segment, Store, StoreState, listing_id
 from s2b2c.errors import PriceOutOfBand, Refused
 
 
@@ -124,11 +126,24 @@ class OwnListing:
     pitch: str
     position: Int64
     pinned: bool = strawberry.field(description="Shown before all that are not (置顶).")
+    regions: list[str] = strawberry.field(description="Of the shoppers it is shown to; all when empty.")
+    segments: list[Segment] = strawberry.field(description="Of the customers it is sold to; all when empty.")
+    disclosure: str | None = strawberry.field(description=DISCLOSURE)
     listed_at: datetime = strawberry.field(description="When it was chosen (上架).")
     is_shown: bool = computed(
         lambda row: row.product.state == "listed", description="False while the brand does not offer it."
     )
     product: Product
+
+    @strawberry.field(graphql_type=Connection[ListingVersion], description="What it was, newest first: from now back.")
+    @staticmethod
+    async def history(
+        root: strawberry.Parent[Any], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        page = Page("listing-version", first, after, key_length=1)
+        wanted = stores.LifePage(root.store_id, root.product_id, page.after[0] if page.after else None, page.limit)
+        rows = await info.context.load.listing_versions.load(wanted)
+        return page.connection(rows, lambda row: (row.key,))
 
     @strawberry.field(
         graphql_type=list[OfferedVariant], description="What is sold, and what you earn at the listing's price."
@@ -156,12 +171,34 @@ class OwnStore(Store, PartnerNode):
             rows = await stores.own_listings(session, root.id, after=page.after, limit=page.limit)
         return page.connection(rows, stores.shelf_key)
 
+    @strawberry.field(
+        graphql_type=Connection[PastListing], description="What it showed at a moment, in the order of then, and why."
+    )
+    @staticmethod
+    async def shelf(
+        root: strawberry.Parent[models.Store],
+        info: Info,
+        at: datetime,
+        first: int = DEFAULT_FIRST,
+        after: str | None = None,
+    ) -> Connection[Any]:
+        page = Page("past-listing", first, after, key_length=3)
+        async with info.context.db.read() as session:
+            rows = await stores.listings_at(session, root.id, moment(at), after=page.after, limit=page.limit)
+        return page.connection(rows, stores.past_shelf_key)
+
 
 @strawberry.input(description="A product to choose for a store.")
 class ProductChoice:
     product: strawberry.ID = strawberry.field(description="The `id` of the product.")
     price: Int64 | None = strawberry.field(default=None, description="In fen; the suggested price when left out.")
     pitch: str = strawberry.field(default="", description="Your own words.")
+    regions: list[str] = strawberry.field(
+        default_factory=list, description="Of the shoppers it is shown to; all when empty."
+    )
+    segments: list[Segment] = strawberry.field(
+        default_factory=list, description="Of the customers it is sold to; all when empty."
+    )
 
 
 @strawberry.input(description="What shall be different about a listing; what is left out stays.")
@@ -171,6 +208,12 @@ class ListingChange:
     pitch: str | None = None
     pinned: bool | None = strawberry.field(
         default=None, description="Whether it is shown before all that are not (置顶)."
+    )
+    regions: list[str] | None = strawberry.field(
+        default=None, description="Of the shoppers it is shown to; all when empty."
+    )
+    segments: list[Segment] | None = strawberry.field(
+        default=None, description="Of the customers it is sold to; all when empty."
     )
 
 
@@ -189,6 +232,7 @@ SelectProductResult = Annotated[
     | errors.AlreadyTaken
     | errors.NotSelectable
     | errors.PriceOutOfBand
+    | errors.BreaksBrandRules
     | errors.WrongState
     | errors.BadArgument,
     strawberry.union("SelectProductResult"),
@@ -198,6 +242,7 @@ UpdateListingResult = Annotated[
     | errors.NotFound
     | errors.NotSelectable
     | errors.PriceOutOfBand
+    | errors.BreaksBrandRules
     | errors.WrongState
     | errors.BadArgument,
     strawberry.union("UpdateListingResult"),

@@ -7,11 +7,10 @@ import strawberry
 
 from s2b2c import catalogue
 from s2b2c.api.context import Info
-from s2b2c.api.types.catalogue import Variant
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
-from s2b2c.api.types.network import Tier
 from s2b2c.api.types.nodes import BrandNode
+from s2b2c.api.types.pricing import SupplyVariant
 
 
 @strawberry.enum(description="What a product has come to. Only a listed one can be selected.")
@@ -20,24 +19,6 @@ class ProductState(Enum):
     IN_REVIEW = "in_review"
     LISTED = "listed"
     DELISTED = "delisted"
-
-
-@strawberry.type(description="What one unit costs a distributor of a tier (拿货价).")
-class TierCost:
-    tier: Tier
-    cost: Money = strawberry.field(description="Of one unit.")
-
-
-@strawberry.type(description="A variant (SKU) as its brand sees it, at the prices of today.")
-class SupplyVariant(Variant):
-    stock: Int64 = strawberry.field(description="Units that are left.")
-    supply_price: Money = strawberry.field(description="What the platform owes the brand for one unit (供货价).")
-    suggested_price: Money
-    min_price: Money = strawberry.field(description="The least a store may ask (限价).")
-    max_price: Money = strawberry.field(description="The most a store may ask (限价).")
-    tier_costs: list[TierCost] = strawberry.field(
-        description="From the highest tier down; a tier that is not among them cannot sell the variant."
-    )
 
 
 @strawberry.type(description="A product (SPU) as its brand sees it.")
