@@ -92,7 +92,7 @@ async def stores(
 ) -> Sequence[AnyRow]:
     """The stores whose slug or title holds `search`, by id; `after` is an (id,).
 
-    Rows of (id, slug, title, region, state, owner, listings).
+    Rows of (id, slug, title, region, state, is_model, owner, listings).
     """
     listings = select(func.count()).where(Listing.store_id == Store.id)
     query: Select[*tuple[Any, ...]] = select(
@@ -101,6 +101,7 @@ async def stores(
         Store.title,
         Store.region,
         Store.state,
+        Store.is_model,
         Bundle("owner", Distributor.id, Distributor.code, Distributor.name),
         listings.scalar_subquery().label("listings"),
     ).join(Distributor, Distributor.id == Store.distributor_id)

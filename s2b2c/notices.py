@@ -60,6 +60,10 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
         "zh": "SKU {sku} 原定 {starts_at} 的改价没有生效：商品已下架。",
         "en": "The new prices of SKU {sku} for {starts_at} were not applied: its product is delisted.",
     },
+    "setup_copied": {
+        "zh": "平台已将标杆店「{model}」的设置复制到你的店铺「{stores}」：新增商品 {products} 个，原有选品未改动。",
+        "en": "The platform has copied the setup of “{model}” to “{stores}”: {products} products came in, yours stay.",
+    },
     "statement_ready": {
         "zh": "截至 {cutoff} 的结算单已生成：{lines} 条明细，共 {net_amount} 元。",
         "en": "Your statement up to {cutoff} is ready: {lines} lines, {net_amount} yuan.",

@@ -57,7 +57,9 @@ _NAMED = {
     "LEFT JOIN brands b ON b.id = r.brand_id",
     "scheduled_prices": "SELECT v.sku, p.starts_at, p.supply_price, p.suggested_price, p.min_price, p.max_price, p.tier_costs, "
     "p.state, p.refusal FROM scheduled_prices p JOIN variants v ON v.id = p.variant_id",
-    "stores": "SELECT s.slug, d.code, s.title, s.region, s.state FROM stores s JOIN distributors d ON d.id = s.distributor_id",
+    "store_history": "SELECT s.slug, d.code, h.title, h.region, h.state, h.why FROM store_history h "
+    "JOIN stores s ON s.id = h.store_id JOIN distributors d ON d.id = h.distributor_id",
+    "stores": "SELECT s.slug, d.code, s.title, s.region, s.state, s.why, s.blocks::text FROM stores s JOIN distributors d ON d.id = s.distributor_id",
     "tiers": "SELECT code, rank, name, is_leader FROM tiers",
     "transfers": "SELECT o.order_no, x.source_type, x.code, da.kind, da.rail, ca.kind, cb.name, cd.code, x.amount, x.posted_at "
     "FROM transfers x JOIN orders o ON o.branch_id = x.branch_id AND o.id = x.source_id AND x.source_type = 'order' "

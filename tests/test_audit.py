@@ -358,6 +358,11 @@ CORRUPTIONS = {
         "brand_rules {brand}",
         "INSERT INTO brand_rules (brand_id, banned_words, disclosure, updated_at) VALUES ({brand}, '{{}}', '', '{day}')",
     ),
+    "store_spans": _wrong(
+        "stores {store}",
+        "INSERT INTO store_history (store_id, since, until, distributor_id, title, region, state, blocks, blocks_version, why) "
+        "SELECT id, '-infinity', '2026-09-01', distributor_id, title, region, state, blocks, 1, why FROM stores WHERE id = {store}",
+    ),
     "daily_sellers": _wrong(
         "daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1 WHERE day = '{day}'"
     ),

@@ -82,6 +82,7 @@ PRIVILEGES = {
     "shipments": "INSERT",
     "stale_products": "DELETE, INSERT, UPDATE",
     "statements": "INSERT",
+    "store_history": "INSERT",
     "stores": "INSERT, UPDATE",
     "stripe_accounts": "INSERT, UPDATE",
     "stripe_events": "DELETE, INSERT, UPDATE",

@@ -100,7 +100,7 @@ CREATE FUNCTION is_shown_to(segments text[], customer bigint, owner bigint, at t
 
 ALTER TABLE notices
     DROP CONSTRAINT ck_notices_kind,
-    ADD CONSTRAINT ck_notices_kind CHECK (kind IN ('application_approved', 'application_rejected', 'moved', 'suspended', 'reinstated', 'listing_clamped', 'listing_withdrawn', 'listings_fitted', 'words_removed', 'price_change_refused', 'statement_ready')) NOT VALID;
+    ADD CONSTRAINT ck_notices_kind CHECK (kind IN ('application_approved', 'application_rejected', 'moved', 'suspended', 'reinstated', 'listing_clamped', 'listing_withdrawn', 'listings_fitted', 'words_removed', 'price_change_refused', 'setup_copied', 'product_approved', 'product_rejected', 'product_withdrawn', 'product_delisted', 'product_relisted', 'statement_ready')) NOT VALID;
 
 GRANT SELECT, INSERT, UPDATE ON brand_rules TO s2b2c_app;
 GRANT SELECT, INSERT ON brand_rules_history TO s2b2c_app;

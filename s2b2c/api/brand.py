@@ -16,6 +16,7 @@ from s2b2c.api.periods import TEN_YEARS, From, To, check_period
 from s2b2c.api.pricing import Rules
 from s2b2c.api.privacy import reader_of
 from s2b2c.api.statements import Statements
+from s2b2c.api.storefronts import BrandPersona
 from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
 from s2b2c.api.types.ids import key_of
 from s2b2c.api.types.nodes import BrandNode, Shown, only, read_node
@@ -27,7 +28,7 @@ from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What a brand sees of its own.")
-class BrandQuery(Told, Statements, PaidOut, Rules):
+class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona):
     name: str = strawberry.field(description="Yours, as everybody sees it.")
 
     @strawberry.field(graphql_type=BrandNode | None, description="Anything of yours by its id; null when it is none.")

@@ -1,8 +1,9 @@
 """One short property per batch read. Each batch has a session of its own; never await a loader while holding one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from strawberry.dataloader import DataLoader
 
@@ -204,5 +205,50 @@ class Loaders:
             async with self._db.read() as session:
                 found = await customers.touched_places(session, keys)
             return [found[key] for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def shown_listings(self) -> DataLoader[tuple[int, int], AnyRow | None]:
+        """By (store_id, product_id): as somebody unknown sees them."""
+
+        async def load(keys: list[tuple[int, int]]) -> list[AnyRow | None]:
+            async with self._db.read() as session:
+                found = await stores.shown(session, keys, stores.Shopper(None, None, self._clock()))
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def openings(self) -> DataLoader[int, tuple[datetime, datetime]]:
+        """By store_id: when it is open next, and the time that it is now."""
+
+        async def load(keys: list[int]) -> list[tuple[datetime, datetime]]:
+            now = self._clock()
+            async with self._db.read() as session:
+                found = await stores.opening(session, keys, now)
+            return [(found[key], now) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def personas(self) -> DataLoader[int, Mapping[str, Any] | None]:
+        """By brand_id."""
+
+        async def load(keys: list[int]) -> list[Mapping[str, Any] | None]:
+            async with self._db.read() as session:
+                found = await stores.personas(session, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def stores_at(self) -> DataLoader[tuple[int, datetime], AnyRow | None]:
+        """By (store_id, moment)."""
+
+        async def load(keys: list[tuple[int, datetime]]) -> list[AnyRow | None]:
+            async with self._db.read() as session:
+                found = await stores.stores_at(session, keys)
+            return [found.get(key) for key in keys]
 
         return DataLoader(load)

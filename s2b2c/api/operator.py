@@ -15,6 +15,7 @@ from s2b2c.api.periods import From, To, check_period
 from s2b2c.api.privacy import PersonalData, reader_of
 from s2b2c.api.refunds import ask_refund
 from s2b2c.api.shelves import Shelves
+from s2b2c.api.storefronts import StoreRecords
 from s2b2c.api.types.errors import (
     AlreadyTaken,
     BadArgument,
@@ -51,7 +52,7 @@ SIMULATED_TOP = 100
 
 
 @strawberry.type(description="What the operator sees.")
-class OperatorQuery(HeldJobs, PersonalData, Shelves):
+class OperatorQuery(HeldJobs, PersonalData, Shelves, StoreRecords):
     @strawberry.field(
         graphql_type=OperatorNode | None,
         description="A distributor, a brand, a store, a plan or a held job by its id; null when there is none.",

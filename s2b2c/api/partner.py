@@ -15,6 +15,7 @@ from s2b2c.api.notices import Told, told
 from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import YEAR, From, To, check_period
 from s2b2c.api.statements import Statements
+from s2b2c.api.storefronts import ModelStores
 from s2b2c.api.types.customers import BoundCustomer, RefusedTouch, ShareLink, TouchSide
 from s2b2c.api.types.earnings import Earnings, LineEarning, TeamBranch
 from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
@@ -52,7 +53,7 @@ Done = TypeVar("Done")
 
 
 @strawberry.type(description="What a distributor sees of its own.")
-class PartnerQuery(Told, Statements, PaidOut):
+class PartnerQuery(Told, Statements, PaidOut, ModelStores):
     @strawberry.field(
         graphql_type=PartnerNode | None,
         description="Anything of yours, or a product that you may choose, by its id; null when there is none.",

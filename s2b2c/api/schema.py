@@ -23,6 +23,7 @@ from s2b2c.api.pricing import PricingMutation
 from s2b2c.api.privacy import PersonalDataMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.sign_in import SignInMutation
+from s2b2c.api.storefronts import StorefrontMutation
 from s2b2c.api.telemetry import Named
 from s2b2c.api.types.errors import HANDLERS
 from s2b2c.api.types.glossary import describe
@@ -84,6 +85,7 @@ class Mutation(
     JobMutation,
     NoticeMutation,
     PayoutMutation,
+    StorefrontMutation,
 ):
     """The mutations of every door, each with its door beside it."""
 

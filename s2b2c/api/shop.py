@@ -170,7 +170,7 @@ class ShopMutation:
     @strawberry.mutation(
         permission_classes=[CustomerDoor],
         graphql_type=Annotated[
-            Order | NotFound | BadArgument | NotOnOffer | PriceChanged | OutOfStock,
+            Order | NotFound | WrongState | BadArgument | NotOnOffer | PriceChanged | OutOfStock,
             strawberry.union("PlaceOrderResult"),
         ],
         description="Order in a store: prices are frozen and stock is reserved until it is paid, cancelled or expires. "

@@ -38,7 +38,7 @@ from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.selecting import CohortCount, CohortProduct, SelectableProduct, StaleProduct
 from s2b2c.models.settlements import SettlementRun, Statement
-from s2b2c.models.stores import Listing, ListingHistory, Store
+from s2b2c.models.stores import Listing, ListingHistory, Store, StoreHistory
 
 __all__ = [
     "Account",
@@ -101,6 +101,7 @@ __all__ = [
     "StaleProduct",
     "Statement",
     "Store",
+    "StoreHistory",
     "StripeAccount",
     "StripeEvent",
     "SupplyOrder",

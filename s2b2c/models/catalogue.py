@@ -1,6 +1,7 @@
 """Brands' supply: products, variants, and their prices over time."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     DDL,
@@ -24,11 +25,14 @@ class Brand(Base):
     """A supplier (品牌方)."""
 
     __tablename__ = "brands"
+    __table_args__ = (CheckConstraint("jsonb_typeof(persona) = 'object'", name="persona"),)
 
     id: Mapped[int] = key("brands")
     name: Mapped[str] = mapped_column(unique=True)
     catalogue_sha256: Mapped[str | None]
     """Of the last catalogue file applied: the same file again must not bring back stock sold since."""
+    persona: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """As `stores.Persona`: shown beside that of a store's owner (双 IP)."""
 
 
 class Product(Base):

@@ -1,20 +1,31 @@
 """Storefronts and what they show."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import DDL, CheckConstraint, ForeignKey, Index, UniqueConstraint, event, false, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from s2b2c.db import Base, key, one_of
 from s2b2c.models.customers import Binding
 from s2b2c.models.orders import Order
 
+_WHY_SO = ("imported", "edited", "copied")
+
 
 class Store(Base):
-    """One distributor's storefront (小店)."""
+    """One distributor's storefront (小店); as it is since `changed_at`, or since nobody knows when."""
 
     __tablename__ = "stores"
-    __table_args__ = (one_of("state", "open", "closed"),)
+    __table_args__ = (
+        one_of("state", "open", "closed"),
+        CheckConstraint("jsonb_typeof(persona) = 'object'", name="persona"),
+        CheckConstraint("jsonb_typeof(blocks) = 'array'", name="blocks"),
+        CheckConstraint("jsonb_typeof(opening_hours) = 'object'", name="opening_hours"),
+        one_of("why", *_WHY_SO),
+        Index(None, "id", postgresql_where=text("is_model")),
+    )
 
     id: Mapped[int] = key("stores")
     slug: Mapped[str] = mapped_column(unique=True)
@@ -22,6 +33,61 @@ class Store(Base):
     title: Mapped[str]
     region: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="open")
+    persona: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """As `stores.Persona`."""
+    cover_url: Mapped[str | None]
+    blocks: Mapped[list[Any]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """As `stores.blocks` wrote them, in its version `blocks_version`."""
+    blocks_version: Mapped[int] = mapped_column(server_default="1")
+    opening_hours: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """As `stores.OpeningHours`, in minutes of the day; NULL is always open."""
+    is_model: Mapped[bool] = mapped_column(server_default=false())
+    """Whether others may copy it (标杆)."""
+    changed_at: Mapped[datetime | None]
+    why: Mapped[str] = mapped_column(server_default="imported")
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+    """Who made it what it is; nobody where an import did."""
+
+
+OPENS_AT = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
+    """
+    CREATE FUNCTION opens_at(opening_hours jsonb, at timestamp with time zone) RETURNS timestamp with time zone
+        LANGUAGE sql STABLE PARALLEL SAFE
+        RETURN CASE WHEN opening_hours IS NULL THEN at ELSE (
+            SELECT min(greatest((d.day + make_interval(mins => span.opens)) AT TIME ZONE 'Asia/Shanghai', at))
+            FROM generate_series(0, 7 + 7 * jsonb_array_length(opening_hours -> 'closed_days')) AS n
+            CROSS JOIN LATERAL (SELECT (at AT TIME ZONE 'Asia/Shanghai')::date + n AS day) AS d
+            JOIN jsonb_to_recordset(opening_hours -> 'spans') AS span (day integer, opens integer, closes integer)
+                ON span.day = extract(isodow FROM d.day)
+            WHERE NOT opening_hours -> 'closed_days' ? to_char(d.day, 'YYYY-MM-DD')
+              AND (d.day + make_interval(mins => span.closes)) AT TIME ZONE 'Asia/Shanghai' > at) END
+    """
+)
+"""From this moment on, when a store with these hours is open first: the moment itself where it is open then."""
+
+event.listen(Store.__table__, "after_create", OPENS_AT)
+
+
+class StoreHistory(Base):
+    """What a store was from `since`, -infinity where nobody knows, up to `until`."""
+
+    __tablename__ = "store_history"
+    __table_args__ = (CheckConstraint("since < until", name="until"), one_of("why", *_WHY_SO))
+
+    store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"), primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    distributor_id: Mapped[int] = mapped_column(ForeignKey("distributors.id"))
+    title: Mapped[str]
+    region: Mapped[str]
+    state: Mapped[str]
+    persona: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    cover_url: Mapped[str | None]
+    blocks: Mapped[list[Any]] = mapped_column(JSONB)
+    blocks_version: Mapped[int]
+    opening_hours: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    why: Mapped[str]
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
 
 
 _WHY = ("imported", "selected", "changed", "reordered", "copied", "clamped", "words_removed")

@@ -8,9 +8,19 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import metrics
-from s2b2c.config import settings
+from s2b2c.config import SHANGHAI, settings
 from s2b2c.db import AnyRow
-from s2b2c.errors import BadArgument, LineProblem, NotFound, NotOnOffer, OutOfStock, PriceChanged, Refusal, Refused
+from s2b2c.errors import (
+    BadArgument,
+    LineProblem,
+    NotFound,
+    NotOnOffer,
+    OutOfStock,
+    PriceChanged,
+    Refusal,
+    Refused,
+    WrongState,
+)
 from s2b2c.models import OrderBatch
 from s2b2c.network import NO_CUSTOMER, Policy, lock_customers
 from s2b2c.orders.steps import pay
@@ -62,7 +72,8 @@ async def place(
     costs nothing is paid at once.
 
     A cart that is refused changes nothing: BadArgument for numbers that can never be right, NotFound for a customer who
-    is not there, a store that is not open or an address that is not the customer's, and NotOnOffer, PriceChanged or
+    is not there, a store that is not open or an address that is not the customer's, WrongState outside the store's
+    opening hours, and NotOnOffer, PriceChanged or
     OutOfStock with every such line. Carts earlier in the row are served first.
     """
     outcomes: dict[int, Placed | Refusal] = {}
@@ -149,6 +160,9 @@ def _wrong(cart: Cart) -> BadArgument | None:
 
 def _outcome(rows: Sequence[AnyRow]) -> Placed | Refusal | None:
     """What has become of the cart that these are the lines of."""
+    if rows[0].cart_refusal == "not open":
+        opens_at = rows[0].opens_at.astimezone(SHANGHAI)
+        return WrongState(f"The store is not open now: order from {opens_at:%Y-%m-%d %H:%M} on (Asia/Shanghai).")
     if rows[0].cart_refusal is not None:
         return _NO_STORE if rows[0].cart_refusal == "no store" else _NO_ADDRESS
     problems: dict[str, list[LineProblem]] = {}

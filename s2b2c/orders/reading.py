@@ -46,6 +46,8 @@ class Quote(NamedTuple):
     lines: Sequence[AnyRow]
     goods: int
     freight: int
+    opens_at: datetime | None = None
+    """When the store is open next; None while it is."""
 
 
 async def quote(
@@ -74,7 +76,7 @@ async def quote(
     goods = sum(row.quantity * row.unit_price for row in rows if row.unit_price is not None)
     free_from = settings().free_freight_from
     is_free = not goods or (free_from is not None and goods >= free_from)
-    return Quote(rows, goods, 0 if is_free else settings().freight)
+    return Quote(rows, goods, 0 if is_free else settings().freight, rows[0].opens_at)
 
 
 def _heads() -> Select[*tuple[Any, ...]]:

@@ -745,6 +745,16 @@ WHERE p.state = 'listed' AND coalesce(s.costs, '{}') IS DISTINCT FROM CASE
         WHEN EXISTS (SELECT FROM unnest(it.costs) AS cost WHERE cost IS NOT NULL) THEN it.costs ELSE '{}' END
   AND NOT EXISTS (SELECT FROM stale_products WHERE product_id = p.id)
 
+-- name: store_spans
+-- the spans of what a store was follow one another, and the last ends where the store as it is begins
+SELECT format('stores %s', coalesce(h.store_id, s.id)),
+       format('from %s up to %s, then from %s', h.since, h.until, coalesce(h.following, s.changed_at))
+FROM (
+    SELECT store_id, since, until, lead(since) OVER (PARTITION BY store_id ORDER BY since) AS following FROM store_history
+) AS h
+FULL JOIN stores s ON s.id = h.store_id AND h.following IS NULL
+WHERE h.until IS DISTINCT FROM coalesce(h.following, s.changed_at)
+
 -- name: daily_sellers
 -- the daily totals of a seller are those of the orders and refunds that were added up
 SELECT format('daily_sellers %s/%s/%s', branch_id, seller_id, day),

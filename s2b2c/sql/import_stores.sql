@@ -3,10 +3,25 @@ SELECT line, 'owner_code', format('there is no distributor %s', owner_code)
 FROM staging s
 WHERE owner_code IS NOT NULL AND NOT EXISTS (SELECT FROM distributors d WHERE d.code = s.owner_code)
 
+-- name: then_lock_stores
+-- So that nobody changes them between what is kept of them and the change.
+SELECT count(*)
+FROM (
+    SELECT FROM stores WHERE slug IN (SELECT slug FROM staging) ORDER BY id FOR NO KEY UPDATE
+) AS locked
+
 -- name: update_stores
-UPDATE stores t SET distributor_id = d.id, title = s.title, region = s.region
-FROM staging s JOIN distributors d ON d.code = s.owner_code
-WHERE t.slug = s.slug AND (t.distributor_id, t.title, t.region) IS DISTINCT FROM (d.id, s.title, s.region)
+WITH changed AS (
+    SELECT t.id, d.id AS distributor_id, s.title, s.region
+    FROM staging s JOIN distributors d ON d.code = s.owner_code JOIN stores t ON t.slug = s.slug
+    WHERE (t.distributor_id, t.title, t.region) IS DISTINCT FROM (d.id, s.title, s.region)
+),
+-- include: storefronts.kept
+UPDATE stores t
+SET distributor_id = changed.distributor_id, title = changed.title, region = changed.region,
+    changed_at = greatest(t.changed_at, :now), why = 'imported', account_id = NULL
+FROM changed
+WHERE t.id = changed.id
 
 -- name: insert_stores
 INSERT INTO stores (slug, distributor_id, title, region)

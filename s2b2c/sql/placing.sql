@@ -3,16 +3,18 @@
 -- keeps it from being one, all of it or nothing. Variants are locked in the order of their ids, and their stock is judged
 -- as it is then. Carts that are fine but for the stock that those before them take have to be asked for again.
 WITH cart AS MATERIALIZED (
-    SELECT c.*, s.distributor_id, t.rank, a.recipient, a.phone, a.region, a.street, done.branch_id AS placed_branch_id,
+    SELECT c.*, hours.opens_at, s.distributor_id, t.rank, a.recipient, a.phone, a.region, a.street, done.branch_id AS placed_branch_id,
            done.event_id AS placed_id,
            CASE WHEN done.name IS NOT NULL THEN 'placed before'
                 WHEN s.id IS NULL THEN 'no store'
+                WHEN s.opening_hours IS NOT NULL AND hours.opens_at > :now THEN 'not open'
                 WHEN a.id IS NULL THEN 'no address' END AS refusal
     FROM unnest(CAST(:customer_ids AS bigint[]), CAST(:store_ids AS bigint[]), CAST(:address_ids AS bigint[]),
                 CAST(:tokens AS text[]), CAST(:share_codes AS text[]), CAST(:coupons AS bigint[]))
         WITH ORDINALITY AS c (customer_id, store_id, address_id, token, share_code, coupon, n)
     LEFT JOIN claims done ON done.kind = 'order_token' AND done.name = c.token
     LEFT JOIN stores s ON s.id = c.store_id AND s.state = 'open'
+    LEFT JOIN LATERAL (SELECT opens_at(s.opening_hours, :now)) AS hours (opens_at) ON s.opening_hours IS NOT NULL
     LEFT JOIN distributors d ON d.id = s.distributor_id
     LEFT JOIN tiers t ON t.id = d.tier_id
     LEFT JOIN addresses a ON a.id = c.address_id AND a.customer_id = c.customer_id AND a.removed_at IS NULL
@@ -109,7 +111,7 @@ WITH cart AS MATERIALIZED (
     SELECT branch_id, id, recipient, phone, region, street FROM head
 )
 -- Of what the store does not sell nothing is told.
-SELECT cart.n, cart.refusal AS cart_refusal, cart.placed_branch_id, cart.placed_id, j.line_no, j.refusal,
+SELECT cart.n, cart.refusal AS cart_refusal, cart.opens_at, cart.placed_branch_id, cart.placed_id, j.line_no, j.refusal,
        CASE WHEN j.refusal = 'not offered' THEN NULL ELSE j.stock END AS stock,
        CASE WHEN j.refusal = 'not offered' THEN NULL ELSE j.unit_price END AS unit_price,
        head.branch_id, head.id, head.order_no, head.goods + head.freight AS amount

@@ -2,13 +2,13 @@
 -- What a cart costs in a store now, line by line, judged as placing judges it; no row where there is no such open store.
 -- Of what the store does not sell nothing is told.
 WITH store AS (
-    SELECT s.id, s.distributor_id, t.rank
+    SELECT s.id, s.distributor_id, t.rank, nullif(opens_at(s.opening_hours, :now), :now) AS opens_at
     FROM stores s
     JOIN distributors d ON d.id = s.distributor_id
     JOIN tiers t ON t.id = d.tier_id
     WHERE s.id = :store_id AND s.state = 'open'
 )
-SELECT a.line_no, a.variant_id, a.quantity, sold.*,
+SELECT a.line_no, a.variant_id, a.quantity, store.opens_at, sold.*,
        CASE WHEN sold.unit_price IS NULL THEN 'not offered'
             WHEN a.price <> sold.unit_price THEN 'other price'
             WHEN a.quantity > sold.in_stock THEN 'out of stock' END AS problem

@@ -5,7 +5,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, any_, case, cast, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    any_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
@@ -77,6 +91,14 @@ async def own_listings(
     return (await session.execute(page(_shelf(store_id), *_SHELF, after=after, limit=limit))).all()
 
 
+async def shown(
+    session: AsyncSession, listed: Sequence[tuple[int, int]], shopper: Shopper
+) -> dict[tuple[int, int], AnyRow]:
+    """What a customer sees of these (store_id, product_id): rows like those of `listings`, of those that are shown."""
+    query = _rows().where(*_SHOWN, *_visible(shopper), tuple_(Listing.store_id, Listing.product_id).in_(listed))
+    return {(row.store_id, row.product_id): row for row in await session.execute(query)}
+
+
 def shelf_key(row: Any) -> tuple[int, int]:
     return (0 if row.pinned else 1, row.position)
 
@@ -98,6 +120,10 @@ _SHOWN = (Store.state == "open", Product.state == "listed")
 
 
 def _shelf(store_id: int) -> Select[*tuple[Any, ...]]:
+    return _rows().where(Listing.store_id == store_id)
+
+
+def _rows() -> Select[*tuple[Any, ...]]:
     return (
         select(
             Listing.store_id,
@@ -126,7 +152,6 @@ def _shelf(store_id: int) -> Select[*tuple[Any, ...]]:
         .join(Product, Product.id == Listing.product_id)
         .join(Brand, Brand.id == Product.brand_id)
         .outerjoin(BrandRules, BrandRules.brand_id == Product.brand_id)
-        .where(Listing.store_id == store_id)
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.db import AnyRow
@@ -104,7 +105,7 @@ async def select_products(
         "regions": [_regions(choice.regions) for choice in choices],
         "segments": [_segments(choice.segments) for choice in choices],
     }
-    store = await _lock_shelf(session, store_id, distributor_id, products)
+    store = await lock_shelf(session, store_id, distributor_id, products)
     rows = await session.execute(
         statements("stores")["select_products"],
         {
@@ -141,7 +142,7 @@ async def update_listings(
         "regions": [None if change.regions is None else _regions(change.regions) for change in changes],
         "segments": [None if change.segments is None else _segments(change.segments) for change in changes],
     }
-    store = await _lock_shelf(session, store_id, distributor_id, products)
+    store = await lock_shelf(session, store_id, distributor_id, products)
     rows = await session.execute(
         statements("stores")["update_listings"],
         {
@@ -171,7 +172,7 @@ async def remove_listings(
 
     Raises as `select_products`.
     """
-    await _lock_shelf(session, store_id, distributor_id, [])
+    await lock_shelf(session, store_id, distributor_id, [])
     removed = set(
         await session.scalars(
             statements("stores")["remove_listings"],
@@ -198,7 +199,7 @@ async def reorder_listings(
     """
     if len({*product_ids, behind}) < len(product_ids) + 1:
         raise Refused(BadArgument("A product is named twice: send each once, and put them behind another one."))
-    store = await _lock_shelf(session, store_id, distributor_id, [])
+    store = await lock_shelf(session, store_id, distributor_id, [])
     found, anchored = (
         await session.execute(
             statements("stores")["reorder_listings"],
@@ -216,10 +217,10 @@ async def reorder_listings(
     return store
 
 
-async def _lock_shelf(session: AsyncSession, store_id: int, distributor_id: int, product_ids: list[int]) -> AnyRow:
+async def lock_shelf(session: AsyncSession, store_id: int, distributor_id: int, product_ids: list[int]) -> AnyRow:
     store = (
         await session.execute(
-            statements("stores")["lock_shelf"],
+            statements("stores")["lock_shelf"].columns(persona=JSONB, blocks=JSONB, opening_hours=JSONB),
             {"store_id": store_id, "distributor_id": distributor_id, "product_ids": product_ids},
         )
     ).one_or_none()

@@ -12,15 +12,24 @@ MATRIX: dict[str, dict[str, str]] = {
     EVERYBODY: {
         "Query": "shop",
         "ShopQuery": "store cart node enums",
-        "Storefront": "id slug title region listings product",
+        "Storefront": "id slug title region listings product persona coverUrl blocks openingHours isOpenNow opensAt",
         "Listing": "id price pitch disclosure position product variants",
+        "Persona": "name avatarUrl story",
+        "BannerBlock": "imageUrl title product",
+        "PicksBlock": "title products",
+        "StoryBlock": "title text pictureUrl",
+        "GridBlock": "columns items",
+        "GridItem": "imageUrl product",
+        "CountdownBlock": "title endsAt products",
+        "OpeningHours": "spans closedDays",
+        "OpenSpan": "day opens closes",
         "Money": "amount currency",
         "Product": "id title category tonalities audiences imageUrl brand",
-        "Brand": "id name",
+        "Brand": "id name persona",
         "Variant": "id sku options inStock",
         "Option": "name value",
         "PageInfo": "hasNextPage hasPreviousPage startCursor endCursor",
-        "Cart": "lines goods freight total canBeOrdered",
+        "Cart": "lines goods freight total canBeOrdered opensAt",
         "CartLine": "lineNo variant productTitle imageUrl sku options quantity unitPrice amount inStock problem",
         "ShopNode": "id",
         "EnumLabels": "name values",
@@ -91,6 +100,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "PayoutsOnboarding": "url",
     },
     "distributor operator": {
+        "SetupCopied": "store settingsChanged added kept notOnOffer noPriceFits leftOut",
+        "LeftOut": "product reason",
         "Distributor": "id code name state tier region joinedOn parent members stores",
         "AlreadyTaken": "code message",
         "NotSelectable": "code message reason",
@@ -131,7 +142,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "partner",
         "PartnerQuery": (
             "notices unreadNotices statements statement payoutAccount payee node me catalogue product store stores "
-            "earnings commission team orders customers refusedTouches"
+            "earnings commission team orders customers refusedTouches modelStores blockSchema"
         ),
         "PartnerNode": "id",
         "CatalogueProduct": (
@@ -149,11 +160,15 @@ MATRIX: dict[str, dict[str, str]] = {
             "paid position skipped tier beneficiaryState uncappedAmount amount outcome zeroReason clawedBack "
             "net sentence"
         ),
-        "OwnStore": "id slug title region state listings shelf",
+        "OwnStore": "id slug title region state listings shelf persona coverUrl blocks openingHours isModel at",
         "OwnListing": (
             "id price pitch position pinned regions segments disclosure listedAt isShown product history variants"
         ),
-        "ListingVersion": ("since until price position pitch pinned regions segments why by endReason endedBy"),
+        "ListingVersion": "since until price position pitch pinned regions segments why by endReason endedBy",
+        "StoreThen": "persona coverUrl blocks openingHours title region since until why",
+        "BlockSchema": "version json",
+        "StoreConnection": "edges pageInfo",
+        "StoreEdge": "cursor node",
         "SoldOrder": (
             "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt "
             "goods discount paid freight total refunded lines phone commission"
@@ -165,7 +180,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "RefusedTouch": "id customer at protectedUntil shareCode sharedAt store productTitle",
         "Mutation": (
             "share selectProduct selectProducts updateListing updateListings removeListing removeListings "
-            "reorderListings"
+            "reorderListings updateStore adoptSetup"
         ),
         "ShareLink": "code",
         "ProductsSelected": "results",
@@ -177,7 +192,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "brand",
         "BrandQuery": (
             "notices unreadNotices statements statement payoutAccount payee name node products stores output "
-            "storesWithoutSales payable supplyOrders rules rulesHistory"
+            "storesWithoutSales payable supplyOrders rules rulesHistory persona"
         ),
         "BrandNode": "id",
         "SupplyOrder": "parcels id orderNo orderState store paidAt shippedAt isToShip region label lines",
@@ -201,7 +216,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "PeriodOutput": "start from to output orders units",
         "StoreWithoutSales": "store listings listedSince",
         "Payable": "balance inStatements notInStatement pending",
-        "Mutation": "shipParcels changePrices cancelPriceChanges setRules",
+        "Mutation": "shipParcels changePrices cancelPriceChanges setRules setPersona",
+        "PersonaSet": "persona",
         "ParcelsShipped": "shipped",
     },
     "finance": {
@@ -246,14 +262,14 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "operator",
         "OperatorQuery": (
             "heldJobs node tiers distributors distributor movePreview brands stores plans plan planCheck "
-            "simulatePlan order customer personalReads storeShelf"
+            "simulatePlan order customer personalReads storeShelf storeAt"
         ),
         "CustomerFile": "id ref createdAt erasedAt phones contacts",
         "CustomerContact": "recipient phone",
         "PersonalRead": "id at by reader purpose reason kinds customer order",
         "HeldJob": "id name payload error attempts heldSince",
         "OperatorNode": "id",
-        "BrandInUse": "id name products stores",
+        "BrandInUse": "id name products stores persona",
         "DistributorDetail": "id code name state tier region joinedOn parent members stores upline uplineAt history",
         "UplineMember": "id code name position tier state",
         "DistributorSpan": "from to parent tier state reason by",
@@ -265,7 +281,9 @@ MATRIX: dict[str, dict[str, str]] = {
             "id scope brand category product sku scheme base levelBps levelAmounts tierBps sameTierBps depth compress"
         ),
         "TierRate": "tier bps",
-        "StoreInUse": "id slug title region state owner listings",
+        "StoreInUse": "id slug title region state isModel owner listings",
+        "FullStoreThen": "persona coverUrl blocks openingHours title region since until why state by",
+        "StoresCopied": "results",
         "TierInUse": "id code rank name isLeader distributors",
         "MovePreview": "members activeMembers stores ordersPlaced oldUpline newUpline changesBranch warnings refusal",
         "Error": "code message",
@@ -296,7 +314,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "RefundRequest": "id amount state reason reference requestedAt requestedBy",
         "Mutation": (
             "applyDistributor approveDistributor rejectDistributor suspendDistributor reinstateDistributor "
-            "moveDistributor savePlan activatePlan refundOrder retryJob"
+            "moveDistributor savePlan activatePlan refundOrder retryJob markModelStore copyStore"
         ),
         "JobRetried": "id",
     },

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from s2b2c import accounts, models
 from s2b2c.accounts import people
@@ -119,6 +119,7 @@ async def world(api: Api) -> dict[str, Variables]:
         draft = await factories.a_variant(session)
         (await session.get_one(models.Product, draft.product_id)).state = "draft"
         await factories.an_address(session, await factories.a_customer(session))
+        await session.execute(update(models.Store).where(models.Store.slug == MODEL).values(is_model=True))
         mine = {role: await viewer_key(session, role) for role in ("customer", "distributor", "brand")}
         found: dict[str, str] = {}
         for name, (kind, query) in _OWN.items():
@@ -159,6 +160,8 @@ async def viewer_key(session: Any, role: str) -> int | None:
     return int(await session.scalar(query))
 
 
+MODEL = "wenzhou"
+"""The slug of a model store of somebody else."""
 _SHELF = (
     "FROM listings l JOIN stores s ON s.id = l.store_id JOIN products p ON p.id = l.product_id "
     "JOIN variants v ON v.product_id = p.id "
@@ -168,6 +171,7 @@ _OWN = {
     "order": ("order", "SELECT branch_id, id FROM orders WHERE customer_id = :customer ORDER BY id DESC LIMIT 1"),
     "address": ("address", "SELECT id FROM addresses WHERE customer_id = :customer"),
     "store": ("store", "SELECT min(id) FROM stores WHERE distributor_id = :distributor AND state = 'open'"),
+    "model": ("store", f"SELECT id FROM stores WHERE slug = '{MODEL}'"),
     "product": ("product", f"SELECT min(p.id) {_SHELF}"),
     "other": ("product", f"SELECT max(p.id) {_SHELF}"),
     "variant": ("variant", f"SELECT min(v.id) {_SHELF}"),
@@ -207,7 +211,7 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
     applied = {"code": "NEW-1", "name": "新人", "tier": own["tier"], "parent": own["parent"], "region": "浙江"}
     why = {"reason": "测试"}
     member = {"phone": PHONE, "role": "DISTRIBUTOR", "distributor": own["distributor"]}
-    return {
+    return _of_storefronts(own) | {
         "shop/Node": {"id": store},
         "shop/OwnNode": {"id": order},
         "shop/Order": {"id": order},
@@ -277,6 +281,26 @@ def _of_brands(own: Mapping[str, str]) -> dict[str, Variables]:
         "brand/ShipParcels": {"parcels": [parcel]},
         "brand/ChangePrices": {"changes": [prices]},
         "brand/CancelPriceChanges": {"ids": [own["change"]]},
+    }
+
+
+def _of_storefronts(own: Mapping[str, str]) -> dict[str, Variables]:
+    store, product, other = (own[name] for name in ("store", "product", "other"))
+    picture = {"imageUrl": "https://example.com/1.jpg", "product": product}
+    ends = {"title": "限时", "endsAt": "2026-12-01T00:00:00Z", "products": [product]}
+    decoration = [
+        {"banner": picture},
+        {"picks": {"title": "精选", "products": [product, other]}},
+        {"grid": {"columns": 2, "items": [picture]}},
+        {"countdown": ends},
+    ]
+    return {
+        "shop/Personas": {"slug": "hangzhou", "id": product},
+        "partner/BrandPersona": {"id": product},
+        "partner/UpdateStore": {"store": store, "input": {"blocks": decoration}},
+        "partner/AdoptSetup": {"slug": MODEL, "store": store, "parts": ["DECORATION"]},
+        "operator/MarkModelStore": {"store": store},
+        "operator/CopyStore": {"model": own["model"], "stores": [store], "parts": ["LISTINGS"]},
     }
 
 

@@ -69,7 +69,10 @@ def test_what_a_get_may_ask_for_reads_at_the_door_of_customers() -> None:
     public = {name for name, id_ in IDS.items() if loaded[id_].public}
     assert public == {
         f"shop/{name}"
-        for name in ("Cart", "Labels", "Me", "Node", "Order", "Orders", "OwnNode", "Product", "Storefront")
+        for name in (
+            *("Cart", "Decoration", "Labels", "Me", "Node", "Order", "Orders", "OwnNode", "Personas", "Product"),
+            "Storefront",
+        )
     }
     for name in public:
         (operation,) = read(schema._schema, loaded[IDS[name]]).operations

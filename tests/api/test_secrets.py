@@ -110,6 +110,25 @@ def _of_distributors(
     }
 
 
+def _of_storefronts(store: models.Store, other: models.Store, variant: models.Variant) -> dict[str, dict[str, Any]]:
+    """Every operation about the look of stores, as those of a customer."""
+    shelf, product = encode("store", store.id), encode("product", variant.product_id)
+    parts = ["DECORATION", "HOURS", "LISTINGS"]
+    picture = {"imageUrl": "https://shop.example/1.jpg", "product": product}
+    decoration = [{"banner": picture}, {"grid": {"columns": 2, "items": [picture]}}]
+    return {
+        "partner/UpdateStore": {"store": shelf, "input": {"blocks": decoration}},
+        "partner/AdoptSetup": {"slug": store.slug, "store": encode("store", other.id), "parts": parts},
+        "partner/StoreSetup": {"slug": store.slug},
+        "partner/StoreAt": {"slug": store.slug, "at": LATER.isoformat()},
+        "partner/ModelStores": {},
+        "partner/BlockSchema": {},
+        "partner/BrandPersona": {"id": product},
+        "shop/Decoration": {"slug": store.slug},
+        "shop/Personas": {"slug": store.slug, "id": product},
+    }
+
+
 @pytest.mark.parametrize("level_bps", [[1200, 300], [6000, 3900]])
 async def test_no_supply_price_reaches_a_customer_or_a_distributor(
     api: Api, stripe: Fake, level_bps: list[int]
@@ -121,6 +140,7 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(
     async with api.db.write() as session:
         owner = await factories.a_distributor(session, parent=await factories.a_distributor(session))
         store = await factories.a_store(session, owner)
+        other = await factories.a_store(session, owner)
         variant = await factories.a_variant(session, supply_price=SUPPLY, price=PRICE, tier_costs=(COST,))
         unlisted = await factories.a_variant(session, supply_price=SUPPLY, price=PRICE, tier_costs=(COST,))
         await factories.a_listing(session, store, variant.product_id, price=PRICE)
@@ -144,6 +164,7 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(
     if share.outcome == "capped":
         secrets.add(share.uncapped_amount)
     asked: dict[str, dict[str, Any]] = {
+        **_of_storefronts(store, other, variant),
         **_of_customers(store, [variant, unlisted], order, waiting, address),
         **_of_distributors(store, [variant, unlisted], share, statement, notice),
     }

@@ -89,6 +89,7 @@ FIELDS = {
     "units": "Units that were bought.",
     "variant": "The id of what is bought.",
     "version": "Counts from 1 within its code.",
+    "why": "What made it so.",
 }  # fmt: skip
 """By the name of a field, of types and of inputs."""
 
@@ -116,6 +117,8 @@ ARGUMENTS = {
     "input": "All that it takes.",
     "invitation": "The token of it.",
     "isNew": "Those listed in the last 30 days alone.",
+    "includeWords": "Whether the owner's own words come along too.",
+    "isModel": "False takes it back.",
     "kind": "Those of this kind alone; of all when left out.",
     "language": "In which language.",
     "lines": "1 to 100, none twice.",
@@ -124,6 +127,7 @@ ARGUMENTS = {
     "marginFromBps": "What is left of the price over your cost, in basis points of the price; any when left out.",
     "membership": "The `id` of what you want to act as; where you hold one alone, leave it out.",
     "method": "Where the customer pays.",
+    "model": "The `id` of the model store.",
     "new": "What it shall be: 10 to 128 characters.",
     "old": "What it is so far.",
     "order": "The `id` of the order.",
@@ -131,8 +135,10 @@ ARGUMENTS = {
     "overrideReason": "Why it may pay further than the platform allows.",
     "parcels": "1 to 100, at most one of a supply order.",
     "parent": "The `id` of who shall stand right above it; nobody when left out.",
+    "parts": "What is copied.",
     "password": "In plain: it goes over TLS, and is kept as its argon2id hash alone.",
     "payee": "Those for payees of this kind.",
+    "persona": "None when left out.",
     "phone": "11 digits, or + and digits for one of another country.",
     "price": "In fen; the suggested one when left out.",
     "priceFrom": "In fen, this one included; any when left out.",
@@ -155,6 +161,7 @@ ARGUMENTS = {
     "sort": "What comes first.",
     "state": "Those that have come to this; in any state when left out.",
     "store": "The `id` of the store.",
+    "stores": "The `id` of each: 1 to 500, none twice.",
     "successUrl": "Of CHECKOUT: where Stripe's page leads who has paid.",
     "tags": "Tonalities (调性) and audiences (人群): all of them are on the product.",
     "tier": "The `id` of the tier (层级); any when left out.",
@@ -164,6 +171,8 @@ ARGUMENTS = {
 """By the name of an argument."""
 
 VALUES = {
+    "LeftOutReason.NOT_ON_OFFER": "Its brand does not offer it now.",
+    "LeftOutReason.NO_PRICE_FITS": "The owner's tier has no cost for it, or no price in the band covers it.",
     "Role.BRAND": "Staff of a brand (品牌方).",
     "Role.CUSTOMER": "Buys (消费者).",
     "Role.DISTRIBUTOR": "Sells: a distributor (分销商) or group leader (团长).",
@@ -226,6 +235,12 @@ VALUES = {
     "RunState.DRAFT": "Made, and not reviewed yet.",
     "Span.DAY": "From midnight to midnight.",
     "Span.MONTH": "From the first day.",
+    "StoreChange.COPIED": "A model store was copied to it (标杆复制).",
+    "StoreChange.EDITED": "Its owner changed it.",
+    "StoreChange.IMPORTED": "It came from a file.",
+    "StorePart.DECORATION": "Cover and blocks (装修), with the products that the store lists.",
+    "StorePart.HOURS": "When it is open (营业时间).",
+    "StorePart.LISTINGS": "The products it lists (选品), behind those that are there.",
     "StoreSort.ORDERS": "How many orders.",
     "StoreSort.OUTPUT": "Paid minus refunded (产值).",
     "StoreSort.UNITS": "How many units were bought.",

@@ -53,6 +53,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "PAID": ("已打款", "Paid out"),
     },
     "Language": {"ZH": ("中文", "Chinese"), "EN": ("英文", "English")},
+    "LeftOutReason": {"NOT_ON_OFFER": ("已下架", "Not on offer"), "NO_PRICE_FITS": ("无可用售价", "No price fits")},
     "LedgerAccountKind": {
         "CLEARING": ("支付清算", "Clearing"),
         "ESCROW": ("待分账", "Escrow"),
@@ -171,6 +172,16 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "CLAWBACK": ("佣金回收", "Clawback"),
         "SUPPLY": ("供货款", "Supply"),
         "RETURN": ("供货款退回", "Return"),
+    },
+    "StoreChange": {
+        "IMPORTED": ("导入", "Imported"),
+        "EDITED": ("店主修改", "Edited"),
+        "COPIED": ("标杆复制", "Copied"),
+    },
+    "StorePart": {
+        "DECORATION": ("装修", "Decoration"),
+        "HOURS": ("营业时间", "Opening hours"),
+        "LISTINGS": ("选品", "Listings"),
     },
     "StoreSort": {
         "OUTPUT": ("产值", "Output"),

@@ -15,6 +15,7 @@ from s2b2c.api.types.errors import Error, done
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64
 from s2b2c.api.types.nodes import OperatorNode
+from s2b2c.api.types.storefronts import StoreThen
 from s2b2c.api.types.stores import Store, StoreState
 from s2b2c.errors import BadArgument, Refused
 
@@ -161,5 +162,19 @@ class BrandInUse(Brand, OperatorNode):
 class StoreInUse(Store, OperatorNode):
     id: strawberry.ID = id_of("store")
     state: StoreState
+    is_model: bool = strawberry.field(description="Whether others may copy it (标杆店).")
     owner: DistributorName = strawberry.field(description="Whose store it is.")
     listings: Int64
+
+
+@strawberry.type(
+    description="What a store was at a moment, and who made it so. The products of its blocks are shown as they are in "
+    "the store now."
+)
+class FullStoreThen(StoreThen):
+    state: StoreState
+
+    @strawberry.field(graphql_type=ChangedBy | None, description="Who made it so; null when it was imported.")
+    @staticmethod
+    async def by(root: strawberry.Parent[Any], info: Info) -> Any:
+        return None if root.account_id is None else await info.context.load.accounts.load(root.account_id)

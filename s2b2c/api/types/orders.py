@@ -75,8 +75,10 @@ class Cart:
     freight: Money
     total: Money = computed(lambda it: it.goods + it.freight, description="goods + freight.")
     can_be_ordered: bool = computed(
-        lambda it: all(line.problem is None for line in it.lines), description="Whether no line has a problem."
+        lambda it: it.opens_at is None and all(line.problem is None for line in it.lines),
+        description="Whether no line has a problem, and the store is open.",
     )
+    opens_at: datetime | None = strawberry.field(description="When the store is open next; null while it is.")
 
 
 @strawberry.type(description="How many units of an order line are in a parcel.")

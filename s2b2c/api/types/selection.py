@@ -18,6 +18,7 @@ from s2b2c.api.types.listings import ListingVersion, PastListing
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.network import moment
 from s2b2c.api.types.nodes import PartnerNode
+from s2b2c.api.types.storefronts import StoreSetup, StoreThen
 from s2b2c.api.types.stores import DISCLOSURE, Segment, Store, StoreState, listing_id
 from s2b2c.errors import PriceOutOfBand, Refused
 
@@ -155,9 +156,18 @@ class OwnListing:
 
 
 @strawberry.type(description="A store of yours.")
-class OwnStore(Store, PartnerNode):
+class OwnStore(Store, StoreSetup, PartnerNode):
     id: strawberry.ID = id_of("store")
     state: StoreState
+    is_model: bool = strawberry.field(description="Whether others may copy it (标杆店).")
+
+    @strawberry.field(
+        graphql_type=StoreThen | None,
+        description="What it showed at a moment, and why; null before there was one.",
+    )
+    @staticmethod
+    async def at(root: strawberry.Parent[models.Store], info: Info, at: datetime) -> Any:
+        return await info.context.load.stores_at.load((root.id, moment(at)))
 
     @strawberry.field(
         graphql_type=Connection[OwnListing], description="Pinned ones first, then in the order of your choosing."

@@ -14,6 +14,7 @@ from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of, key_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.nodes import ShopNode
+from s2b2c.api.types.storefronts import OpenNow, StoreSetup
 
 
 @strawberry.enum(description="What a store has come to.")
@@ -72,7 +73,7 @@ async def seen(info: Info, region: str | None, read: Callable[[stores.Shopper], 
 
 
 @strawberry.type(description="An open store, as its customers see it.")
-class Storefront(Store, ShopNode):
+class Storefront(Store, StoreSetup, OpenNow, ShopNode):
     id: strawberry.ID = id_of("store")
 
     @strawberry.field(
