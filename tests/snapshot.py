@@ -65,12 +65,13 @@ _NAMED = {
     "FROM transfers x JOIN orders o ON o.branch_id = x.branch_id AND o.id = x.source_id AND x.source_type = 'order' "
     "JOIN ledger_accounts da ON da.id = x.debit_account_id JOIN ledger_accounts ca ON ca.id = x.credit_account_id "
     "LEFT JOIN brands cb ON cb.id = ca.brand_id LEFT JOIN distributors cd ON cd.id = ca.distributor_id",
-    "variants": "SELECT b.name, p.code, v.sku, v.options::text, v.stock FROM variants v JOIN products p ON p.id = v.product_id "
+    "variants": "SELECT b.name, p.code, v.sku, v.options::text, v.stock, v.allotted FROM variants v JOIN products p ON p.id = v.product_id "
     "JOIN brands b ON b.id = v.brand_id",
 }
 _NOT_IMPORTED = {
     "addresses",
     "alembic_version",
+    "allotments",
     "bindings",
     "clawbacks",
     "cohort_counts",
@@ -79,6 +80,7 @@ _NOT_IMPORTED = {
     "invitations",
     "ledger_checkpoints",
     "ledger_horizon",
+    "line_allotments",
     "memberships",
     "one_time_codes",
     "order_addresses",

@@ -363,6 +363,12 @@ CORRUPTIONS = {
         "INSERT INTO store_history (store_id, since, until, distributor_id, title, region, state, blocks, blocks_version, why) "
         "SELECT id, '-infinity', '2026-09-01', distributor_id, title, region, state, blocks, 1, why FROM stores WHERE id = {store}",
     ),
+    "allotted_stock": _wrong("variants {quiet}", "UPDATE variants SET allotted = 1 WHERE id = {quiet}"),
+    "allotted_lines": _wrong(
+        "order_lines {branch}/{line_placed}",
+        "INSERT INTO line_allotments SELECT branch_id, order_id, line_no, n, n FROM order_lines, generate_series(1, 2) AS n "
+        "WHERE id = {line_placed}",
+    ),
     "daily_sellers": _wrong(
         "daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1 WHERE day = '{day}'"
     ),

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from s2b2c import catalogue, models
 from s2b2c.db import Database
 from tests import factories
-from tests.imports import ORDER, WORLD, Rows, changed, load, load_world, write_csv
+from tests.imports import NOW, ORDER, WORLD, Rows, changed, load, load_world, write_csv
 from tests.snapshot import snapshot
 
 BAD: list[tuple[str, Rows, int, str, str]] = [
@@ -306,3 +307,32 @@ async def test_a_tier_column_that_is_missing_or_unknown(db: Database, tmp_path: 
         (1, "tier_cost:leader", "the column is missing"),
         (1, "tier_cost:city", "there is no such tier"),
     ]
+
+
+async def test_stock_below_what_is_set_aside_is_refused(db: Database, tmp_path: Path) -> None:
+    """But what was applied last is passed over, and an order that gives back after the check does not break the file."""
+    await load_world(db, tmp_path, until="stores")
+    async with db.write() as session:
+        brand_id = await session.scalar(text("SELECT id FROM brands"))
+        assert brand_id is not None
+        account = models.Account(role="brand", brand_id=brand_id)
+        session.add(account)
+        await session.flush()
+        ids = (await session.scalars(text("SELECT id FROM variants ORDER BY sku"))).all()
+        asides = [catalogue.Aside(ids[0], None, "浙江", 30), catalogue.Aside(ids[1], None, "浙江", 50)]
+        await catalogue.set_allotments(session, brand_id, asides, account_id=account.id, now=NOW)
+    before = await snapshot(db)
+    report, problems = await load(db, "catalogue", write_csv(tmp_path / "c.csv", changed("catalogue", 1, stock="29")))
+    assert report is None
+    assert problems == [(2, "stock", "is below the 30 units set aside for regions and stores", False)]
+    assert await snapshot(db) == before
+    report, _ = await load(db, "catalogue", write_csv(tmp_path / "c.csv", changed("catalogue", 1, stock="30")))
+    assert report is not None
+    assert report.updated == 1
+    async with db.write() as session:
+        await session.execute(text("UPDATE variants SET stock = stock + 5, allotted = allotted + 5"))
+        await session.execute(text("UPDATE allotments SET quantity = quantity + 5"))
+    assert (await load(db, "catalogue", tmp_path / "c.csv"))[0] is not None
+    async with db.read() as session:
+        rows = await session.execute(text("SELECT stock, allotted FROM variants ORDER BY sku"))
+        assert [tuple(row) for row in rows] == [(35, 35), (55, 55)]

@@ -81,6 +81,16 @@ class Loaders:
         return DataLoader(load)
 
     @cached_property
+    def allotments(self) -> DataLoader[catalogue.AllotmentsPage, Sequence[catalogue.Allotment]]:
+        """By variant and page."""
+
+        async def load(keys: list[catalogue.AllotmentsPage]) -> list[Sequence[catalogue.Allotment]]:
+            async with self._db.read() as session:
+                return list(await catalogue.allotments(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
     def statements(self) -> DataLoader[settlements.StatementsPage, Sequence[AnyRow]]:
         """By run, kind of payee and page."""
 

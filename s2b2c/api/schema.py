@@ -10,6 +10,7 @@ from strawberry.types import ExecutionContext
 from s2b2c import logs
 from s2b2c.accounts import Viewer
 from s2b2c.api.access import BrandDoor, FinanceDoor, OperatorDoor, PartnerDoor, Shopper
+from s2b2c.api.allotments import AllotmentMutation
 from s2b2c.api.brand import BrandMutation, BrandQuery
 from s2b2c.api.context import Info
 from s2b2c.api.finance import FinanceQuery
@@ -81,6 +82,7 @@ class Mutation(
     PartnerMutation,
     BrandMutation,
     PricingMutation,
+    AllotmentMutation,
     OperatorMutation,
     JobMutation,
     NoticeMutation,

@@ -1,5 +1,6 @@
 """Brands' supply: products, prices, stock, rules."""
 
+from s2b2c.catalogue.allotments import Allotment, AllotmentsPage, Aside, allotments, set_allotments
 from s2b2c.catalogue.fitting import fit_listings
 from s2b2c.catalogue.indexing import count_cohorts, index_products
 from s2b2c.catalogue.pricing import (
@@ -18,6 +19,9 @@ from s2b2c.catalogue.selecting import OnOffer, Sort, Wanted, on_offer, one_on_of
 from s2b2c.catalogue.supply import SupplyVariant, TierCost, products_of_brand, supply_variants
 
 __all__ = [
+    "Allotment",
+    "AllotmentsPage",
+    "Aside",
     "NewPrices",
     "OnOffer",
     "PricesChanged",
@@ -27,6 +31,7 @@ __all__ = [
     "SupplyVariant",
     "TierCost",
     "Wanted",
+    "allotments",
     "apply_due_prices",
     "cancel_price_changes",
     "change_prices",
@@ -39,6 +44,7 @@ __all__ = [
     "products_of_brand",
     "rules_history",
     "rules_of",
+    "set_allotments",
     "set_rules",
     "supply_variants",
     "tiers_by_rank",

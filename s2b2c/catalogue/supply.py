@@ -83,6 +83,9 @@ class SupplyVariant(NamedTuple):
     options: dict[str, str]
     in_stock: bool
     stock: int
+    """All units that are left."""
+    allotted: int
+    """Of them those that are set aside for regions and stores."""
     supply_price: int
     suggested_price: int
     min_price: int
@@ -102,6 +105,7 @@ async def supply_variants(session: AsyncSession, product_ids: Sequence[int]) -> 
                 Variant.options,
                 (Variant.stock > 0).label("in_stock"),
                 Variant.stock,
+                Variant.allotted,
                 Price.supply_price,
                 Price.suggested_price,
                 Price.min_price,

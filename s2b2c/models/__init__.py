@@ -11,7 +11,16 @@ from s2b2c.models.accounts import (
     RefreshToken,
     Session,
 )
-from s2b2c.models.catalogue import Brand, BrandRules, BrandRulesHistory, Price, Product, ScheduledPrice, Variant
+from s2b2c.models.catalogue import (
+    Allotment,
+    Brand,
+    BrandRules,
+    BrandRulesHistory,
+    Price,
+    Product,
+    ScheduledPrice,
+    Variant,
+)
 from s2b2c.models.commissions import Clawback, Commission, Plan, Rule
 from s2b2c.models.customers import Address, Binding, Customer, RefusedTouch, ShareLink
 from s2b2c.models.jobs import Job, JobLog
@@ -20,6 +29,7 @@ from s2b2c.models.network import Distributor, DistributorHistory, Tier
 from s2b2c.models.notices import Notice
 from s2b2c.models.orders import (
     Claim,
+    LineAllotment,
     Order,
     OrderAddress,
     OrderBatch,
@@ -43,6 +53,7 @@ from s2b2c.models.stores import Listing, ListingHistory, Store, StoreHistory
 __all__ = [
     "Account",
     "Address",
+    "Allotment",
     "Binding",
     "Brand",
     "BrandRules",
@@ -64,6 +75,7 @@ __all__ = [
     "LedgerAccount",
     "LedgerCheckpoint",
     "LedgerHorizon",
+    "LineAllotment",
     "Listing",
     "ListingHistory",
     "Membership",

@@ -66,6 +66,7 @@ class Variant(Base):
         UniqueConstraint("brand_id", "sku"),
         Index("ix_variants_product_id", "product_id"),
         CheckConstraint("stock >= 0", name="stock"),
+        CheckConstraint("allotted BETWEEN 0 AND stock", name="allotted"),
     )
 
     id: Mapped[int] = key("variants")
@@ -74,6 +75,61 @@ class Variant(Base):
     sku: Mapped[str]
     options: Mapped[dict[str, str]] = mapped_column(JSONB)
     stock: Mapped[int]
+    """All units that are left, those that are set aside included."""
+    allotted: Mapped[int] = mapped_column(server_default="0")
+    """Of them those that are set aside: what its allotments add up to."""
+
+
+class Allotment(Base):
+    """Units of a variant that are set aside for one store, or for the stores of a region.
+
+    A store may sell what is free, its region's and its own; an order takes its own first, then its region's, then what
+    is free, and gives back to where it took from. A store that moves takes its own along and finds those of its new
+    region. Whoever writes one holds the row of its variant; an allotment that gets another number gets another id, so
+    that what comes back of the old one is free.
+    """
+
+    __tablename__ = "allotments"
+    __table_args__ = (
+        UniqueConstraint("variant_id", "store_id", "region", postgresql_nulls_not_distinct=True),
+        CheckConstraint("num_nonnulls(store_id, region) = 1", name="whose"),
+        CheckConstraint("quantity >= 0", name="quantity"),
+    )
+
+    id: Mapped[int] = key("allotments")
+    variant_id: Mapped[int] = mapped_column(ForeignKey("variants.id"))
+    store_id: Mapped[int | None] = mapped_column(ForeignKey("stores.id"))
+    region: Mapped[str | None]
+    quantity: Mapped[int]
+    """What is left of it."""
+    updated_at: Mapped[datetime]
+    """When the brand last said how many; orders do not touch it."""
+    updated_by: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+
+
+SET_ASIDE = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
+    """
+    CREATE FUNCTION set_aside(variant bigint, store bigint) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN coalesce((SELECT a.quantity FROM allotments a WHERE a.variant_id = variant AND a.store_id = store), 0)
+        + coalesce((SELECT a.quantity FROM stores s JOIN allotments a ON a.variant_id = variant AND a.store_id IS NULL
+                                                                       AND a.region = s.region
+                    WHERE s.id = store), 0)
+    """
+)
+"""Units of a variant that are set aside for a store and for its region."""
+
+SELLABLE = DDL(  # type: ignore[no-untyped-call]  # DDL carries no types
+    """
+    CREATE FUNCTION sellable(stock bigint, allotted bigint, variant bigint, store bigint) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN allotted = 0 THEN stock ELSE stock - allotted + set_aside(variant, store) END
+    """
+)
+"""Units of a variant that a store may sell. It is apart from `set_aside` so that PostgreSQL inlines it: where nothing
+is set aside nothing is looked up."""
+
+event.listen(Allotment.__table__, "after_create", SET_ASIDE)
+event.listen(Allotment.__table__, "after_create", SELLABLE)
 
 
 class Price(Base):

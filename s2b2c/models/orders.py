@@ -173,6 +173,29 @@ class OrderLine(Base):
     """The brand statement that pays `supply`."""
 
 
+class LineAllotment(Base):
+    """Units of a line that came out of an allotment, and go back there unless somebody pays; the others were free.
+
+    Whoever paid keeps the row: where units came from is on record. The allotment may be gone since.
+    """
+
+    __tablename__ = "line_allotments"
+    __table_args__ = (
+        PrimaryKeyConstraint("branch_id", "order_id", "line_no", "allotment_id"),
+        ForeignKeyConstraint(
+            ["branch_id", "order_id", "line_no"],
+            ["order_lines.branch_id", "order_lines.order_id", "order_lines.line_no"],
+        ),
+        CheckConstraint("quantity >= 1", name="quantity"),
+    )
+
+    branch_id: Mapped[int]
+    order_id: Mapped[int]
+    line_no: Mapped[int]
+    allotment_id: Mapped[int]
+    quantity: Mapped[int]
+
+
 class OrderAddress(Base):
     """Where an order goes, as it was when it was placed."""
 

@@ -69,7 +69,8 @@ async def place(
 
     Prices, costs and seller are frozen, stock is taken until the order is paid, cancelled or expires. A coupon is
     spread over the lines by cumulative floor. The same token again gives the same order and changes nothing. What
-    costs nothing is paid at once.
+    costs nothing is paid at once. Units come out of what is set aside for the store first, then for its region, then
+    out of what is free.
 
     A cart that is refused changes nothing: BadArgument for numbers that can never be right, NotFound for a customer who
     is not there, a store that is not open or an address that is not the customer's, WrongState outside the store's
@@ -84,8 +85,10 @@ async def place(
             outcomes[n] = refusal
         else:
             waiting[n] = cart
+    block = "place"
     while waiting:
-        judged = await _judge(session, list(waiting.values()), policy, now)
+        judged = await _judge(session, block, list(waiting.values()), policy, now)
+        block = "place_aside"
         decided = {n: outcome for n, outcome in zip(waiting, judged, strict=True) if outcome is not None}
         outcomes |= decided
         waiting = {n: cart for n, cart in waiting.items() if n not in decided}
@@ -96,13 +99,14 @@ async def place(
 
 
 async def _judge(
-    session: AsyncSession, carts: Sequence[Cart], policy: Policy, now: datetime
+    session: AsyncSession, block: str, carts: Sequence[Cart], policy: Policy, now: datetime
 ) -> list[Placed | Refusal | None]:
-    """Of each cart its order or its refusal; None where those before it may leave too little, and may not."""
+    """Of each cart its order or its refusal; None where those before it may leave too little, and may not, and where
+    the block leaves it to the next one."""
     lines = [(n, line_no, line) for n, cart in enumerate(carts, 1) for line_no, line in enumerate(cart.lines, 1)]
     config = settings()
     rows = await session.execute(
-        statements("placing")["place"],
+        statements("placing")[block],
         {
             **policy.parameters(),
             "customer_ids": [cart.customer_id for cart in carts],

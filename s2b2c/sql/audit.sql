@@ -755,6 +755,22 @@ FROM (
 FULL JOIN stores s ON s.id = h.store_id AND h.following IS NULL
 WHERE h.until IS DISTINCT FROM coalesce(h.following, s.changed_at)
 
+-- name: allotted_stock
+-- what is set aside of the stock of a variant is what its allotments add up to
+SELECT format('variants %s', v.id), format('%s of %s set aside, its allotments %s', v.allotted, v.stock, coalesce(a.quantity, 0))
+FROM variants v
+LEFT JOIN (SELECT variant_id, sum(quantity) AS quantity FROM allotments GROUP BY variant_id) AS a ON a.variant_id = v.id
+WHERE v.allotted <> coalesce(a.quantity, 0)
+
+-- name: allotted_lines
+-- no more units of a line came out of allotments than it has
+SELECT format('order_lines %s/%s', l.branch_id, l.id), format('%s of %s units came out of allotments', a.quantity, l.quantity)
+FROM (
+    SELECT branch_id, order_id, line_no, sum(quantity) AS quantity FROM line_allotments GROUP BY branch_id, order_id, line_no
+) AS a
+JOIN order_lines l ON l.branch_id = a.branch_id AND l.order_id = a.order_id AND l.line_no = a.line_no
+WHERE a.quantity > l.quantity
+
 -- name: daily_sellers
 -- the daily totals of a seller are those of the orders and refunds that were added up
 SELECT format('daily_sellers %s/%s/%s', branch_id, seller_id, day),

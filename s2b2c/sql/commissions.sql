@@ -177,12 +177,16 @@ ORDER BY part.refund_id, part.line_id, c.position
 
 -- name: quote
 -- What one seller may sell and would earn: each variant of the products, at the price asked for that product (NULL: the
--- suggested one), under the plan in force. `line` is what an order of one of them would say.
+-- suggested one), under the plan in force. `line` is what an order of one of them would say. It is in stock where one of
+-- the seller's stores may sell it: some is free, or set aside for such a store or its region.
 WITH batch AS (
     SELECT (SELECT id FROM plans WHERE state = 'active' AND during @> CAST(:now AS timestamptz)) AS plan_id
 ), offer AS (
     SELECT row_number() OVER (ORDER BY asked.n, v.id) AS id, asked.n, v.id AS variant_id, v.product_id,
-           v.brand_id, v.sku, v.options, v.stock > 0 AS in_stock, p.supply_price,
+           v.brand_id, v.sku, v.options, p.supply_price,
+           v.stock > v.allotted OR (v.allotted > 0 AND EXISTS (
+               SELECT FROM stores s WHERE s.distributor_id = d.id AND s.state = 'open' AND set_aside(v.id, s.id) > 0
+           )) AS in_stock,
            p.tier_costs, p.tier_costs[tiers.rank] AS cost, greatest(p.min_price, p.tier_costs[tiers.rank],
            floor_price(p.suggested_price, r.floor_bps)) AS lowest_price,
            p.max_price AS highest_price, p.suggested_price,

@@ -33,6 +33,13 @@ JOIN variants v ON v.brand_id = b.id AND v.sku = s.sku
 JOIN products p ON p.id = v.product_id
 WHERE p.code <> s.product_code
 
+-- name: check_stock
+SELECT s.line, 'stock', format('is below the %s units set aside for regions and stores', v.allotted)
+FROM staging s
+JOIN brands b ON b.name = s.brand
+JOIN variants v ON v.brand_id = b.id AND v.sku = s.sku
+WHERE s.stock < v.allotted AND b.catalogue_sha256 IS DISTINCT FROM :sha256
+
 -- name: then_pass_over
 -- The same file as a brand's last one is old news: it must not bring back stock that was sold since.
 DELETE FROM staging s USING brands b WHERE b.name = s.brand AND b.catalogue_sha256 = :sha256
@@ -81,10 +88,13 @@ WHERE NOT EXISTS (SELECT FROM products p WHERE p.brand_id = d.brand_id AND p.cod
 ORDER BY line
 
 -- name: update_variants
-UPDATE variants v SET options = coalesce(s.options::jsonb, '{}'), stock = coalesce(s.stock, v.stock)
+-- What an order gives back after the check stays set aside.
+UPDATE variants v
+SET options = coalesce(s.options::jsonb, '{}'), stock = greatest(coalesce(s.stock, v.stock), v.allotted)
 FROM staging s JOIN brands b ON b.name = s.brand
 WHERE v.brand_id = b.id AND v.sku = s.sku
-  AND (v.options, v.stock) IS DISTINCT FROM (coalesce(s.options::jsonb, '{}'), coalesce(s.stock, v.stock))
+  AND (v.options, v.stock)
+      IS DISTINCT FROM (coalesce(s.options::jsonb, '{}'), greatest(coalesce(s.stock, v.stock), v.allotted))
 
 -- name: insert_variants
 INSERT INTO variants (product_id, brand_id, sku, options, stock)

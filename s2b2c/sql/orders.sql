@@ -49,7 +49,8 @@ WHERE o.branch_id = batch.branch_id AND o.id = batch.id AND batch.state = 'shipp
 RETURNING o.branch_id, o.id
 
 -- name: cancel
--- What was reserved goes back, variant by variant in the order in which placing locks them.
+-- What was reserved goes back, variant by variant in the order in which placing locks them, to the allotments that it came
+-- from; one that was changed or taken away since is not there under its id any more, and its units are free.
 WITH
 -- include: orders.locked
 , cancelled AS (
@@ -66,8 +67,20 @@ WITH
     SELECT v.id
     FROM (SELECT variant_id FROM reserved ORDER BY variant_id) AS r
     CROSS JOIN LATERAL (SELECT id FROM variants WHERE id = r.variant_id FOR NO KEY UPDATE) AS v
+), put_back AS (
+    UPDATE allotments a SET quantity = a.quantity + part.quantity
+    FROM (
+        SELECT p.allotment_id, sum(p.quantity)::bigint AS quantity
+        FROM cancelled c JOIN line_allotments p ON p.branch_id = c.branch_id AND p.order_id = c.id
+        GROUP BY p.allotment_id
+    ) AS part
+    CROSS JOIN stock
+    WHERE a.id = part.allotment_id AND stock.id = a.variant_id
+    RETURNING a.variant_id, part.quantity
 ), given_back AS (
-    UPDATE variants v SET stock = v.stock + r.quantity
+    UPDATE variants v
+    SET stock = v.stock + r.quantity,
+        allotted = v.allotted + coalesce((SELECT sum(a.quantity)::bigint FROM put_back a WHERE a.variant_id = v.id), 0)
     FROM reserved r JOIN stock ON stock.id = r.variant_id
     WHERE v.id = r.variant_id
 )

@@ -16,7 +16,8 @@ FROM unnest(CAST(:variant_ids AS bigint[]), CAST(:quantities AS bigint[]), CAST(
     WITH ORDINALITY AS a (variant_id, quantity, price, line_no)
 CROSS JOIN store
 LEFT JOIN LATERAL (
-    SELECT listings.price AS unit_price, v.stock AS in_stock, v.sku, v.options, p.title AS product_title, p.image_url
+    SELECT listings.price AS unit_price, sellable(v.stock, v.allotted, v.id, store.id) AS in_stock, v.sku, v.options,
+           p.title AS product_title, p.image_url
     FROM variants v
     JOIN products p ON p.id = v.product_id AND p.state = 'listed'
     JOIN listings ON listings.store_id = store.id AND listings.product_id = p.id

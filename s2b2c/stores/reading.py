@@ -158,7 +158,7 @@ def _rows() -> Select[*tuple[Any, ...]]:
 async def variants(session: AsyncSession, listed: Sequence[tuple[int, int]]) -> dict[tuple[int, int], list[AnyRow]]:
     """The variants that the owner of a store may sell, by (store_id, product_id): those with a cost for its tier.
 
-    Rows of (id, sku, options, in_stock).
+    Rows of (id, sku, options, in_stock), in stock as far as this store may sell.
     """
     wanted = (
         func.unnest(
@@ -172,7 +172,13 @@ async def variants(session: AsyncSession, listed: Sequence[tuple[int, int]]) -> 
         select(
             wanted.c.store_id,
             wanted.c.product_id,
-            Bundle("variant", Variant.id, Variant.sku, Variant.options, (Variant.stock > 0).label("in_stock")),
+            Bundle(
+                "variant",
+                Variant.id,
+                Variant.sku,
+                Variant.options,
+                (func.sellable(Variant.stock, Variant.allotted, Variant.id, Store.id) > 0).label("in_stock"),
+            ),
         )
         .join(Store, Store.id == wanted.c.store_id)
         .join(Distributor, Distributor.id == Store.distributor_id)

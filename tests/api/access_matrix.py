@@ -35,7 +35,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "EnumLabels": "name values",
         "EnumValue": "name label",
         "Mutation": (
-            "enterAsGuest requestCode signInWithCode signInWithPassword signInWithWechat refreshSession acceptInvitation"
+            "enterAsGuest requestCode signInWithCode signInWithPassword signInWithWechat refreshSession "
+            "acceptInvitation"
         ),
         "GuestResult": "token",
         "CodeSent": "expiresInS",
@@ -90,8 +91,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "Notice": "id kind text createdAt readAt",
         "Statement": "id run lineCount gross clawbacks net lines",
         "StatementLine": (
-            "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity "
-            "paid position amount outcome"
+            "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity paid "
+            "position amount outcome"
         ),
         "PayoutAccount": "transfers payoutsEnabled detailsSubmitted changedAt",
         "PayeeDetails": "legalName identityNumber bankName bankAccount updatedAt",
@@ -128,8 +129,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "CustomerNode": "id",
         "Address": "id recipient phone region street isDefault",
         "Order": (
-            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt "
-            "goods discount paid freight total refunded lines payBefore address lastRefund"
+            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt goods "
+            "discount paid freight total refunded lines payBefore address lastRefund"
         ),
         "LastRefund": "amount state reason requestedAt",
         "BoundTo": "since until store",
@@ -141,8 +142,8 @@ MATRIX: dict[str, dict[str, str]] = {
     "distributor": {
         "Query": "partner",
         "PartnerQuery": (
-            "notices unreadNotices statements statement payoutAccount payee node me catalogue product store stores "
-            "earnings commission team orders customers refusedTouches modelStores blockSchema"
+            "notices unreadNotices statements statement payoutAccount payee node me catalogue product store "
+            "stores earnings commission team orders customers refusedTouches modelStores blockSchema"
         ),
         "PartnerNode": "id",
         "CatalogueProduct": (
@@ -156,9 +157,9 @@ MATRIX: dict[str, dict[str, str]] = {
             "amount clawedBack net outcome state explanation"
         ),
         "CommissionExplanation": (
-            "planCode planVersion scheme base baseAmount rateBps tierBps belowBps isSameTier cost quantity "
-            "paid position skipped tier beneficiaryState uncappedAmount amount outcome zeroReason clawedBack "
-            "net sentence"
+            "planCode planVersion scheme base baseAmount rateBps tierBps belowBps isSameTier cost quantity paid "
+            "position skipped tier beneficiaryState uncappedAmount amount outcome zeroReason clawedBack net "
+            "sentence"
         ),
         "OwnStore": "id slug title region state listings shelf persona coverUrl blocks openingHours isModel at",
         "OwnListing": (
@@ -170,8 +171,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "StoreConnection": "edges pageInfo",
         "StoreEdge": "cursor node",
         "SoldOrder": (
-            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt "
-            "goods discount paid freight total refunded lines phone commission"
+            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt goods "
+            "discount paid freight total refunded lines phone commission"
         ),
         "Earnings": "pending available inStatement paid byDay byOrder",
         "DayEarnings": "day amount orders",
@@ -200,7 +201,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "SupplyProduct": "id code title category tonalities audiences imageUrl state listedIn variants",
         "SupplyVariant": (
             "id sku options inStock stock supplyPrice suggestedPrice minPrice maxPrice tierCosts upcomingPrices "
-            "priceHistory"
+            "priceHistory allotted free allotments"
         ),
         "PriceSpan": "since until supplyPrice suggestedPrice minPrice maxPrice tierCosts",
         "PriceChange": (
@@ -216,9 +217,11 @@ MATRIX: dict[str, dict[str, str]] = {
         "PeriodOutput": "start from to output orders units",
         "StoreWithoutSales": "store listings listedSince",
         "Payable": "balance inStatements notInStatement pending",
-        "Mutation": "shipParcels changePrices cancelPriceChanges setRules setPersona",
+        "Mutation": "shipParcels changePrices cancelPriceChanges setRules setPersona setAllotments",
         "PersonaSet": "persona",
         "ParcelsShipped": "shipped",
+        "Allotment": "store region quantity updatedAt",
+        "AllotmentsSet": "variants",
     },
     "finance": {
         "Query": "finance",
@@ -232,17 +235,17 @@ MATRIX: dict[str, dict[str, str]] = {
         "FullStatement": "id run lineCount gross clawbacks net payee lines",
         "Payee": "kind code name",
         "FullStatementLine": (
-            "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity "
-            "paid position amount outcome scheme base baseAmount rateBps uncappedAmount explanation"
+            "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity paid "
+            "position amount outcome scheme base baseAmount rateBps uncappedAmount explanation"
         ),
         "FullCommissionExplanation": (
-            "planCode planVersion scheme base baseAmount rateBps tierBps belowBps isSameTier cost quantity "
-            "paid position skipped tier beneficiaryState uncappedAmount amount outcome zeroReason clawedBack "
-            "net sentence supply margin marginFloorBps available"
+            "planCode planVersion scheme base baseAmount rateBps tierBps belowBps isSameTier cost quantity paid "
+            "position skipped tier beneficiaryState uncappedAmount amount outcome zeroReason clawedBack net "
+            "sentence supply margin marginFloorBps available"
         ),
         "ExplainedOrder": (
-            "orderNo state placedAt paidAt completedAt maturesAt store seller planCode planVersion paid "
-            "refunded supply commission platform lines"
+            "orderNo state placedAt paidAt completedAt maturesAt store seller planCode planVersion paid refunded "
+            "supply commission platform lines"
         ),
         "ExplainedLine": (
             "lineNo brand productTitle sku quantity unitPrice discount paid refunded supplyPrice supply "
@@ -273,9 +276,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "DistributorDetail": "id code name state tier region joinedOn parent members stores upline uplineAt history",
         "UplineMember": "id code name position tier state",
         "DistributorSpan": "from to parent tier state reason by",
-        "PlanDetail": (
-            "id code version state marginFloorBps paidPositions activation from to rules document rationale"
-        ),
+        "PlanDetail": "id code version state marginFloorBps paidPositions activation from to rules document rationale",
         "PlanActivation": "at maxPaidPositions overrideReason by",
         "Rule": (
             "id scope brand category product sku scheme base levelBps levelAmounts tierBps sameTierBps depth compress"
@@ -303,9 +304,9 @@ MATRIX: dict[str, dict[str, str]] = {
         "SimulatedTier": "tier distributors commission",
         "SimulatedDistributor": "id code name tier commission",
         "OrderLife": (
-            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt "
-            "goods discount paid freight total refunded dueAt maturesAt seller customer phone region lines "
-            "payments refunds"
+            "parcels id orderNo state store placedAt paidAt shippedAt receivedAt completedAt cancelledAt goods "
+            "discount paid freight total refunded dueAt maturesAt seller customer phone region lines payments "
+            "refunds"
         ),
         "FullOrderLine": (
             "lineNo productTitle imageUrl sku options quantity unitPrice discount paid refunded refundedUnits "

@@ -73,6 +73,7 @@ KINDS = {
             "partner/Share": "distributor_id IN (SELECT d.id FROM distributors d, distributors me WHERE me.id = :me "
             "AND d.branch_id <> me.branch_id)",
             "operator": "false",
+            "brand": "state = 'closed'",
         },
     ),
     "product": Kind(
@@ -281,6 +282,7 @@ def _of_brands(own: Mapping[str, str]) -> dict[str, Variables]:
         "brand/ShipParcels": {"parcels": [parcel]},
         "brand/ChangePrices": {"changes": [prices]},
         "brand/CancelPriceChanges": {"ids": [own["change"]]},
+        "brand/SetAllotments": {"allotments": [{"variant": own["supplied"], "store": own["store"], "quantity": 1}]},
     }
 
 

@@ -123,7 +123,7 @@ async def test_prices_and_rules_over_time(own_sample: Api) -> None:
     change = {"variant": variant["id"], **fen, "tierCosts": costs}
     drawn = {"createdAt", "doneAt", "startsAt", "since", "until"}
     at_once = await check(
-        own_sample, "brand/ChangePrices", token, changes=[change], statements=14, most=14, drawn=drawn
+        own_sample, "brand/ChangePrices", token, changes=[change], statements=15, most=15, drawn=drawn
     )
     assert at_once["data"]["changePrices"]["changes"][0]["state"] == "APPLIED"
     later = await check(
@@ -151,7 +151,7 @@ async def test_rules(own_sample: Api) -> None:
     token = await _token(own_sample)
     await check(own_sample, "brand/Rules", token, case="none", statements=3)
     rules = {"bannedWords": ["最好", "包治"], "floorBps": 9500, "disclosure": "广告"}
-    await check(own_sample, "brand/SetRules", token, rules=rules, statements=9, most=9)
+    await check(own_sample, "brand/SetRules", token, rules=rules, statements=10, most=10)
     assert (await own_sample.run("brand/SetRules", token, rules=rules))["data"]["setRules"]["listings"] == 0
     await check(own_sample, "brand/Rules", token, statements=4)
     wrong = await check(

@@ -98,6 +98,7 @@ ARGUMENTS = {
     "rules": "All that stores must keep.",
     "startsAt": "When they begin; null, or a time that is over, for at once.",
     "after": "A cursor of this list: the rows behind it. From the beginning when left out.",
+    "allotments": "1 to 500, each region or store of a variant once.",
     "at": "A moment, with its zone.",
     "behind": "The `id` of the product behind which they come; before all others when left out.",
     "brand": "The `id` of the brand; of any when left out.",

@@ -7,10 +7,8 @@ from typing import Any, ClassVar
 import strawberry
 
 from s2b2c import catalogue
-from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.types import errors
-from s2b2c.api.types.catalogue import Variant
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
@@ -76,40 +74,6 @@ class PriceChange(_Prices):
     @staticmethod
     async def by(root: strawberry.Parent[Any], info: Info) -> Any:
         return None if root.account_id is None else await info.context.load.accounts.load(root.account_id)
-
-
-@strawberry.type(description="A variant (SKU) as its brand sees it, at the prices of today.")
-class SupplyVariant(Variant):
-    stock: Int64 = strawberry.field(description="Units that are left.")
-    supply_price: Money = strawberry.field(description="What the platform owes the brand for one unit (供货价).")
-    suggested_price: Money
-    min_price: Money = strawberry.field(description="The least a store may ask (限价).")
-    max_price: Money = strawberry.field(description="The most a store may ask (限价).")
-    tier_costs: list[TierCost] = strawberry.field(
-        description="From the highest tier down; a tier that is not among them cannot sell the variant."
-    )
-
-    @strawberry.field(graphql_type=Connection[PriceChange], description="What waits for its time, the earliest first.")
-    @staticmethod
-    async def upcoming_prices(
-        root: strawberry.Parent[Any], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
-    ) -> Connection[Any]:
-        page = Page("upcoming-price", first, after, key_length=1)
-        rows = await info.context.load.upcoming_prices.load(_page(root.id, page))
-        return page.connection(rows, lambda row: (row.key,))
-
-    @strawberry.field(graphql_type=Connection[PriceSpan], description="What it cost, newest first: from today back.")
-    @staticmethod
-    async def price_history(
-        root: strawberry.Parent[Any], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
-    ) -> Connection[Any]:
-        page = Page("price-span", first, after, key_length=1)
-        rows = await info.context.load.price_history.load(_page(root.id, page))
-        return page.connection(rows, lambda row: (row.id,))
-
-
-def _page(variant_id: int, page: Page) -> catalogue.PricesPage:
-    return catalogue.PricesPage(variant_id, page.after[0] if page.after else None, page.limit)
 
 
 @strawberry.input(description="What one unit shall cost a distributor of a tier (拿货价).")
