@@ -1,4 +1,4 @@
-"""The FastAPI app: /graphql with its explorer, Stripe's events, /health and /ready."""
+"""The FastAPI app: /graphql with its explorer, files, Stripe's events, /health and /ready."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
 from s2b2c import payments
-from s2b2c.api import documents
+from s2b2c.api import documents, files
 from s2b2c.api.caller import address_of
 from s2b2c.api.context import Context
 from s2b2c.api.http import GraphQL
@@ -107,6 +107,7 @@ def create_app(
         Route("/health", health),
         Route("/ready", ready),
         Route("/stripe/events", stripe_events, methods=["POST"], max_body_size=MAX_BODY_BYTES),
+        *files.routes(context),
     ]
     gone: dict[int | type[Exception], Any] = {ClientDisconnect: _gone}
     return FastAPI(

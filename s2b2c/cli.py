@@ -63,7 +63,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-export_app = typer.Typer(no_args_is_help=True, help="Write files for finance.")
+export_app = typer.Typer(no_args_is_help=True, help="Write files for finance and brands.")
 app.add_typer(export_app, name="export")
 app.add_typer(cli_plans.app, name="plan")
 app.add_typer(cli_accounts.app, name="operator")
@@ -213,6 +213,31 @@ def export_settlement(
             await main_job.export(
                 db, run, form, file, out, progress, language=language, encoding=encoding, with_payees=payees
             )
+
+    _run(work)
+
+
+@export_app.command("catalogue")
+def export_catalogue(
+    brand: Annotated[str, typer.Option(help="Name of the brand.")],
+    file: Annotated[Path, typer.Option("--out", help="Where to.")],
+    with_stock: Annotated[bool, typer.Option(help="With the units that are left.")] = False,
+    encoding: Annotated[exports.Encoding, typer.Option()] = "utf-8",
+) -> None:
+    """What a brand supplies, as a file that `s2b2c import catalogue` reads."""
+
+    async def work(db: Database) -> None:
+        with main_job.progress_bar(err) as progress:
+            async with db.snapshot() as session:
+                rows = await exports.export_catalogue(
+                    session,
+                    brand,
+                    out=file,
+                    with_stock=with_stock,
+                    encoding=encoding,
+                    progress=partial(progress, "writing"),
+                )
+        out.print(f"{file} ({rows:,} variants)", highlight=False, soft_wrap=True)
 
     _run(work)
 

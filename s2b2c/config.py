@@ -89,6 +89,13 @@ class Settings(BaseSettings):
     """Days that an event of Stripe is kept after it was handled: at least as long as Stripe may send it again."""
     job_log_days: int = Field(30, ge=1, le=3650)
     """Days that the log of a job is kept after it is done."""
+    files_url: str | None = None
+    """Where files are kept: file:///folder, s3://bucket/folder, gs:// or az://, whose credentials stand in their own
+    variables; a folder of `state_dir()` when not set."""
+    file_days: int = Field(30, ge=1, le=3650)
+    """Days that a file which somebody uploaded or may download is kept."""
+    upload_mib: int = Field(200, ge=1, le=10_240)
+    """The largest file that may be uploaded."""
 
     @field_validator("data_keys")
     @classmethod
@@ -105,6 +112,13 @@ class Settings(BaseSettings):
         if key is not None and not re.fullmatch(_KEY, key.get_secret_value(), re.ASCII):
             raise ValueError("must be 32 bytes in base64")
         return key
+
+    @field_validator("files_url")
+    @classmethod
+    def _is_store(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"(file:///|(s3|gs|az)://)[^/]", url):
+            raise ValueError("must be file:///folder, s3://bucket/folder, gs://bucket/folder or az://container/folder")
+        return url
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -15,7 +15,7 @@ from pgqueuer.models import Job as Picked
 from pgqueuer.queries import Queries
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import accounts, catalogue, exports, jobs, ledger, orders, payments, ranking, stripe_events
+from s2b2c import accounts, bulk, catalogue, exports, files, jobs, ledger, orders, payments, ranking, stripe_events
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
 from s2b2c.failures import is_database_away, kind_of
@@ -87,6 +87,11 @@ async def forget_job_logs(session: AsyncSession) -> int:
     return await jobs.forget_logs(session, before=before, limit=_FORGOTTEN_AT_ONCE)
 
 
+async def forget_files(session: AsyncSession) -> int:
+    """Files that are kept no longer."""
+    return await files.forget(session, now=_now(), limit=_FILES_AT_ONCE)
+
+
 async def forget_sign_ins(session: AsyncSession) -> int:
     """Sessions, invitations, codes and counts that nothing can be done with any more."""
     return await accounts.forget(session, _now(), limit=_FORGOTTEN_AT_ONCE)
@@ -109,6 +114,7 @@ _SCANS: tuple[Scan, ...] = (
     forget_events,
     forget_job_logs,
     forget_sign_ins,
+    forget_files,
 )
 _JOBS: tuple[Job, ...] = (
     export_settlement,
@@ -117,12 +123,18 @@ _JOBS: tuple[Job, ...] = (
     payments.cancel_payment,
     payments.send_refund,
     payments.return_payment,
+    bulk.import_catalogue,
+    bulk.export_catalogue,
 )
+_ONE_AT_A_TIME: frozenset[Job] = frozenset((bulk.import_catalogue, bulk.export_catalogue))
+"""What takes minutes, so that it never takes up all that are done at once."""
+
 
 _ORDERS_AT_ONCE = 200
 _PRICES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 200
 _FORGOTTEN_AT_ONCE = 1_000
+_FILES_AT_ONCE = 100
 _EVENTS_EVERY = timedelta(milliseconds=250)
 
 _JOBS_AT_ONCE = 4
@@ -205,7 +217,11 @@ async def _hand_out(db: Database, every: timedelta, stop: asyncio.Event) -> None
             queue = _Queue(Queries(AsyncpgDriver(raw)))
             queue.shutdown = stop
             for job in _JOBS:
-                queue.entrypoint(job.__name__, on_failure="hold", accepts_context=False)(_entrypoint(db, job))
+                limit = 1 if job in _ONE_AT_A_TIME else 0
+                registered = queue.entrypoint(
+                    job.__name__, on_failure="hold", accepts_context=False, concurrency_limit=limit
+                )
+                registered(_entrypoint(db, job))
             await queue.run(
                 dequeue_timeout=min(every, _JOBS_EVERY),
                 batch_size=_JOBS_AT_ONCE // 2,

@@ -40,10 +40,10 @@ def cli(url: str, *words: str, code: int = 0, typed: str | None = None, **enviro
     return said
 
 
-async def kill_during(url: str, statement: str, *words: str) -> None:
+async def kill_during(url: str, statement: str, *words: str, **environment: str) -> None:
     """SIGKILL a command while the server runs a statement with these words for it; TimeoutError when it never does."""
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    process = start(url, *words)
+    process = start(url, *words, **environment)
     try:
         async with engine.connect() as connection, asyncio.timeout(60):
             while not await connection.scalar(_RUNNING, {"part": statement}):  # noqa: ASYNC110  it sends no events

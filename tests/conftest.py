@@ -12,9 +12,10 @@ from zlib import crc32
 import hypothesis
 import pytest
 from hypothesis import HealthCheck
+from obstore.store import LocalStore
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import embedded
+from s2b2c import embedded, files
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database, migrate
 from tests.databases import create_database, drop_database
@@ -96,6 +97,15 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where files are kept, of this test alone."""
+    folder = tmp_path / "store"
+    local = LocalStore(folder, mkdir=True)
+    monkeypatch.setattr(files, "_store", lambda: local)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,16 @@ def test_the_main_job_by_hand(database_url: str, world: Path) -> None:
     assert "Every invariant holds." in cli(database_url, "audit")
 
 
+def test_a_catalogue_goes_out_and_in_again(database_url: str, world: Path) -> None:
+    """With its stock and in UTF-8 it is the file that was imported, byte for byte but for the mark of Excel."""
+    out = world / "out.csv"
+    command = ["export", "catalogue", "--brand", "绒溪小厨", "--out", str(out)]
+    assert cli(database_url, *command, "--with-stock").endswith("out.csv (2 variants)\n")
+    assert out.read_bytes() == b"\xef\xbb\xbf" + (world / "catalogue.csv").read_bytes()
+    cli(database_url, *command, "--encoding", "gb18030")
+    assert cli(database_url, "import", "catalogue", str(out)) == "out.csv: 2 rows, 0 new, 0 changed\n"
+
+
 def test_a_bad_file_is_listed_and_the_command_fails(database_url: str, world: Path) -> None:
     bad = write_csv(world / "bad.csv", changed("orders", 1, quantity="-3"))
     for words in (["--dry-run"], []):
@@ -84,6 +94,7 @@ def test_a_bad_file_is_listed_and_the_command_fails(database_url: str, world: Pa
         (["settle", "--until", "2999-01-01"], "lies in the future"),
         (["rank", "--from", "2026-09-01", "--to", "2026-09-01"], "has no day"),
         (["export", "settlement", "7", "--out", "x.csv"], "There is no settlement run 7."),
+        (["export", "catalogue", "--brand", "无名", "--out", "x.csv"], "No brand is named 无名."),
         (["token", "brand", "--brand", "无名"], "无名"),
         (["token", "brand"], "brand"),
         (["import", "orders", "missing.csv"], "missing.csv:1: cannot be opened: No such file or directory"),

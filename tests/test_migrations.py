@@ -32,6 +32,10 @@ PRIVILEGES = {
     "brand_rules": "INSERT, UPDATE",
     "brand_rules_history": "INSERT",
     "brands": "INSERT, UPDATE",
+    "bulk_runs": (
+        "INSERT, UPDATE (done, file_id, finished_at, inserted, problems, report_file_id, rows, started_at, state, step, total, "
+        "updated, warnings)"
+    ),
     "claims": "INSERT",
     "clawbacks": "INSERT, UPDATE (statement_id)",
     "cohort_counts": "INSERT, UPDATE",
@@ -42,6 +46,7 @@ PRIVILEGES = {
     "daily_sellers": "INSERT, UPDATE",
     "distributor_history": "INSERT, UPDATE (during)",
     "distributors": "INSERT, UPDATE",
+    "files": "DELETE, INSERT, UPDATE (sha256, size)",
     "identities": "DELETE, INSERT, UPDATE (person_id)",
     "invitations": "DELETE, INSERT, UPDATE (accepted_at, accepted_by)",
     "ledger_accounts": "INSERT",
@@ -60,7 +65,7 @@ PRIVILEGES = {
     "payments": "INSERT, UPDATE",
     "people": "INSERT, UPDATE (password_hash)",
     "personal_reads": "INSERT",
-    "pgqueuer": "DELETE, INSERT, UPDATE (attempts, execute_after, heartbeat, queue_manager_id, status, updated)",
+    "pgqueuer": "DELETE, INSERT, UPDATE (attempts, execute_after, heartbeat, queue_manager_id, slot, status, updated)",
     "pgqueuer_log": "DELETE, INSERT",
     "plans": "INSERT, UPDATE (activated_at, activated_by, during, max_paid_positions, override_reason, state)",
     "prices": "INSERT, UPDATE (during)",

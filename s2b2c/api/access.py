@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from strawberry.permission import BasePermission
 
+from s2b2c.accounts import Viewer
 from s2b2c.api.context import Info
 from s2b2c.errors import Forbidden, Refused
 
@@ -21,15 +22,19 @@ class _Door(BasePermission):
     roles: ClassVar[tuple[str, ...]]
 
     async def has_permission(self, source: Any, info: Info, **kwargs: Any) -> bool:  # noqa: ARG002
-        viewer = await info.context.viewer()
-        if viewer.role not in self.roles:
-            wanted = " or ".join(self.roles)
+        self.admit(await info.context.viewer())
+        return True
+
+    @classmethod
+    def admit(cls, viewer: Viewer) -> None:
+        """Raises Refused(Forbidden)."""
+        if viewer.role not in cls.roles:
+            wanted = " or ".join(cls.roles)
             raise Refused(
                 Forbidden(f"This door is for the role {wanted}, but the token is for the role {viewer.role}.")
             )
         if viewer.state == "eliminated":
             raise Refused(Forbidden("This distributor was eliminated and has no access any more."))
-        return True
 
 
 class CustomerDoor(_Door):
@@ -78,6 +83,12 @@ class InviteDoor(_Door):
     """Those who may invite somebody to a role."""
 
     roles = ("operator", "brand")
+
+
+class FileDoor(_Door):
+    """Those who may download a file."""
+
+    roles = ("brand", "operator")
 
 
 class SignedIn(BasePermission):

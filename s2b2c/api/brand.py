@@ -8,6 +8,7 @@ import strawberry
 from s2b2c import catalogue, errors, orders, output, privacy, settlements
 from s2b2c.api.access import BrandDoor
 from s2b2c.api.asked import asked
+from s2b2c.api.bulk import BulkEdits, edited
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.notices import Told, told
@@ -28,7 +29,7 @@ from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What a brand sees of its own.")
-class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona):
+class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits):
     name: str = strawberry.field(description="Yours, as everybody sees it.")
 
     @strawberry.field(graphql_type=BrandNode | None, description="Anything of yours by its id; null when it is none.")
@@ -53,6 +54,7 @@ class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona):
                 ),
                 "statement": Shown(Statement, lambda session, key: settlements.statement(session, *key, brand_id=mine)),
                 "notice": told(brand_id=mine),
+                **edited(mine),
             },
         )
 

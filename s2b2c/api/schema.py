@@ -12,6 +12,7 @@ from s2b2c.accounts import Viewer
 from s2b2c.api.access import BrandDoor, FinanceDoor, OperatorDoor, PartnerDoor, Shopper
 from s2b2c.api.allotments import AllotmentMutation
 from s2b2c.api.brand import BrandMutation, BrandQuery
+from s2b2c.api.bulk import BulkMutation
 from s2b2c.api.context import Info
 from s2b2c.api.finance import FinanceQuery
 from s2b2c.api.jobs import JobMutation
@@ -83,6 +84,7 @@ class Mutation(
     BrandMutation,
     PricingMutation,
     AllotmentMutation,
+    BulkMutation,
     OperatorMutation,
     JobMutation,
     NoticeMutation,

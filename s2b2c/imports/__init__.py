@@ -5,6 +5,7 @@ find rows (line, column, reason), `resolve` and `then` prepare, `insert` and `up
 after the last check; `batch` and `late` blocks are the steps of an order import.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,18 +85,21 @@ async def import_file(
     tell: Callable[[Problem], None],
     progress: Progress = _unseen,
     dry_run: bool = False,
+    brand: str | None = None,
+    listed: bool = True,
 ) -> Report:
     """Import one canonical CSV file of `kind` in the session's transaction; the same file again changes nothing.
 
     `tell` hears of every problem, in the order of lines. Raises ImportRefused after the last one; the caller rolls
-    back. A dry run ends after the checks.
+    back. A dry run ends after the checks. A catalogue may be held to one `brand`, by its name; its new products are
+    `listed` at once or drafts.
     """
     report = Report()
     # Imports wait for one another: two of the same file would both find their rows missing.
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('s2b2c.imports'))"))
     await session.execute(FOR_BULK)
     try:
-        source = files.inspect(path)
+        source = await asyncio.to_thread(files.inspect, path)
         read = 0
 
         def advance(more: int) -> None:
@@ -111,7 +115,13 @@ async def import_file(
     except files.BadFile as error:
         tell(Problem(error.line, "", error.reason))
         raise ImportRefused(1, path) from None
-    parameters = {"now": now, "sha256": source.sha256, "max_paid_positions": settings().max_paid_positions}
+    parameters = {
+        "now": now,
+        "sha256": source.sha256,
+        "max_paid_positions": settings().max_paid_positions,
+        "brand": brand,
+        "listed": listed,
+    }
     if kind == "network":
         await network.lock_tree(session)
     blocks = statements(f"import_{kind}")

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -10,6 +11,8 @@ from typing import IO, NamedTuple
 MAX_LINE = 1 << 20
 """Characters between two line ends; what is longer is no table."""
 _PIECE = 1 << 20
+_GUARD = re.compile(r"'+[=+\-@＝＋－＠]")
+"""What a cell begins with that our own exports keep from being run as a formula; they put one apostrophe before."""
 
 Progress = Callable[[int], None]
 """Told how many more bytes were read."""
@@ -66,17 +69,24 @@ def _decode(decoders: dict[str, codecs.IncrementalDecoder], piece: bytes, line: 
 
 
 def rows(source: Source, progress: Progress) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the line it starts on; empty lines are passed over, cells are stripped of outer blanks."""
+    """Each row with the line it starts on; empty lines are passed over, cells are stripped of outer blanks.
+
+    A text that begins like a formula loses the apostrophe that an export has put before it.
+    """
     with source.path.open(encoding=source.encoding, newline="") as file:
         reader = csv.reader(_lines(file, source.encoding, progress), strict=True)
         line = 1
         try:
             for row in reader:
                 if row:
-                    yield line, [cell.strip() for cell in row]
+                    yield line, [_without_guard(cell.strip()) for cell in row]
                 line = reader.line_num + 1
         except csv.Error as error:
             raise BadFile(line, f"the row that starts here is not CSV: {error}; is a quote left open?") from error
+
+
+def _without_guard(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _GUARD.match(cell) else cell
 
 
 def _lines(file: IO[str], encoding: str, progress: Progress) -> Iterator[str]:

@@ -23,6 +23,7 @@ from s2b2c.models.catalogue import (
 )
 from s2b2c.models.commissions import Clawback, Commission, Plan, Rule
 from s2b2c.models.customers import Address, Binding, Customer, RefusedTouch, ShareLink
+from s2b2c.models.files import BulkRun, File
 from s2b2c.models.jobs import Job, JobLog
 from s2b2c.models.ledger import LedgerAccount, LedgerCheckpoint, LedgerHorizon, Transfer
 from s2b2c.models.network import Distributor, DistributorHistory, Tier
@@ -58,6 +59,7 @@ __all__ = [
     "Brand",
     "BrandRules",
     "BrandRulesHistory",
+    "BulkRun",
     "Claim",
     "Clawback",
     "CohortCount",
@@ -68,6 +70,7 @@ __all__ = [
     "DailySeller",
     "Distributor",
     "DistributorHistory",
+    "File",
     "Identity",
     "Invitation",
     "Job",

@@ -87,3 +87,13 @@ FROM (
     WHERE s.run_id = :run_id
     ORDER BY b.name COLLATE "C", o.order_no COLLATE "C", l.line_no, part.refund_id NULLS FIRST
 ) AS line
+
+-- name: catalogue
+-- What a brand supplies, at the prices of today: a row for each variant, those of a product together.
+SELECT p.code, p.title, p.category, p.tonalities, p.audiences, p.image_url, v.sku, v.options, v.stock,
+       price.supply_price, price.suggested_price, price.min_price, price.max_price, price.tier_costs
+FROM products p
+JOIN variants v ON v.product_id = p.id
+JOIN prices price ON price.variant_id = v.id AND upper_inf(price.during)
+WHERE p.brand_id = :brand_id
+ORDER BY p.id, v.id

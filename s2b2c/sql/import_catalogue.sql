@@ -1,3 +1,10 @@
+-- name: check_brand
+SELECT line, 'brand', 'is not yours: you may import your own catalogue alone' FROM staging WHERE brand <> CAST(:brand AS text)
+
+-- name: then_drop_foreign
+-- What is wrong with the rows of another brand would tell what that brand has.
+DELETE FROM staging WHERE brand <> CAST(:brand AS text)
+
 -- name: check_supply
 SELECT line, 'supply_price', 'is above min_price' FROM staging WHERE supply_price > min_price
 
@@ -83,7 +90,9 @@ WHERE p.brand_id = d.brand_id AND p.code = d.code
 
 -- name: insert_products
 INSERT INTO products (brand_id, code, title, category, image_url, tonalities, audiences, state)
-SELECT brand_id, code, title, category, image_url, tonalities, audiences, 'listed' FROM described d
+SELECT brand_id, code, title, category, image_url, tonalities, audiences,
+       CASE WHEN CAST(:listed AS boolean) THEN 'listed' ELSE 'draft' END
+FROM described d
 WHERE NOT EXISTS (SELECT FROM products p WHERE p.brand_id = d.brand_id AND p.code = d.code)
 ORDER BY line
 
@@ -106,6 +115,7 @@ WHERE NOT EXISTS (SELECT FROM variants v WHERE v.brand_id = b.id AND v.sku = s.s
 ORDER BY s.line
 
 -- name: then_priced
+-- A price from before there was the lowest tier has no cost for it: no change.
 CREATE TEMP TABLE priced ON COMMIT DROP AS
 SELECT s.line, v.id AS variant_id, v.product_id, s.supply_price, s.suggested_price, s.min_price, s.max_price, s.tier_costs
 FROM staging s
@@ -114,7 +124,8 @@ JOIN variants v ON v.brand_id = b.id AND v.sku = s.sku
 WHERE NOT EXISTS (
     SELECT FROM prices p
     WHERE p.variant_id = v.id AND upper_inf(p.during)
-      AND (p.supply_price, p.suggested_price, p.min_price, p.max_price, p.tier_costs)
+      AND (p.supply_price, p.suggested_price, p.min_price, p.max_price,
+           p.tier_costs || array_fill(NULL::bigint, ARRAY[greatest(cardinality(s.tier_costs) - cardinality(p.tier_costs), 0)]))
           IS NOT DISTINCT FROM (s.supply_price, s.suggested_price, s.min_price, s.max_price, s.tier_costs)
 )
 

@@ -193,7 +193,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "brand",
         "BrandQuery": (
             "notices unreadNotices statements statement payoutAccount payee name node products stores output "
-            "storesWithoutSales payable supplyOrders rules rulesHistory persona"
+            "storesWithoutSales payable supplyOrders rules rulesHistory persona imports import exports export"
         ),
         "BrandNode": "id",
         "SupplyOrder": "parcels id orderNo orderState store paidAt shippedAt isToShip region label lines",
@@ -217,11 +217,20 @@ MATRIX: dict[str, dict[str, str]] = {
         "PeriodOutput": "start from to output orders units",
         "StoreWithoutSales": "store listings listedSince",
         "Payable": "balance inStatements notInStatement pending",
-        "Mutation": "shipParcels changePrices cancelPriceChanges setRules setPersona setAllotments",
+        "Mutation": (
+            "shipParcels changePrices cancelPriceChanges setRules setPersona setAllotments importCatalogue "
+            "exportCatalogue"
+        ),
         "PersonaSet": "persona",
         "ParcelsShipped": "shipped",
         "Allotment": "store region quantity updatedAt",
         "AllotmentsSet": "variants",
+        "ImportRun": (
+            "id name state isDryRun progress rows inserted updated warnings problems errorReport createdAt "
+            "startedAt finishedAt"
+        ),
+        "ExportRun": "id name state withStock progress rows file createdAt startedAt finishedAt",
+        "Progress": "step done total",
     },
     "finance": {
         "Query": "finance",

@@ -1,11 +1,13 @@
 """Who stands at the doors of the sample network, and one thing there of every kind that has an id."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 
 from s2b2c import accounts, models, orders
 from s2b2c.accounts import people, sessions
+from s2b2c.accounts.viewer import account_of
 from s2b2c.api.types.ids import decode, encode
 from tests import factories
 from tests.api.client import SECRET, Api
@@ -65,6 +67,32 @@ async def lived_in(api: Api) -> None:
             assert variant_id is not None
             await factories.a_price_change(session, variant_id, NOW + timedelta(days=1))
     await some_held(api.db, 1)
+    for who in (WHO, OTHERS):
+        await _some_bulk_edits(api, who["brand"]["brand"])
+
+
+async def _some_bulk_edits(api: Api, brand: str) -> None:
+    """An import that was refused, and an export, of 2026-11-01; the files are not in the store."""
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    async with api.db.write() as session:
+        brand_id = (await session.scalars(select(models.Brand.id).where(models.Brand.name == brand))).one()
+        account_id = await account_of(session, "brand", brand_id)
+        its: dict[str, Any] = {"brand_id": brand_id, "account_id": account_id, "created_at": at}
+        files = [
+            models.File(kind=kind, name=f"{kind}.csv", object_name=f"{kind} {brand}", size=1, sha256="0", **its)
+            for kind in ("catalogue", "import_report", "catalogue_export")
+        ]
+        session.add_all(files)
+        await session.flush()
+        its |= {"started_at": at, "finished_at": at}
+        refused = models.BulkRun(
+            kind="import", name="catalogue.csv", file_id=files[0].id, is_dry_run=False, language="zh", state="refused",
+            problems=2, report_file_id=files[1].id, **its,
+        )  # fmt: skip
+        exported = models.BulkRun(
+            kind="export", name="catalogue-2026-11-01.csv", file_id=files[2].id, with_stock=False, state="done", **its
+        )
+        session.add_all([refused, exported])
 
 
 async def _line(api: Api, brand: str) -> Json:

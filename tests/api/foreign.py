@@ -94,6 +94,9 @@ KINDS = {
     "settlement-run": Kind("SELECT id FROM settlement_runs", {"finance": "false"}),
     "ledger-account": Kind("SELECT id FROM ledger_accounts", {"finance": "false"}),
     "plan": Kind("SELECT id FROM plans", {"operator": "false"}),
+    "file": Kind("SELECT id FROM files", {"brand": "brand_id <> :me OR kind <> 'catalogue'"}),
+    "import": Kind("SELECT id FROM bulk_runs", {"brand": "brand_id <> :me OR kind <> 'import'"}),
+    "export": Kind("SELECT id FROM bulk_runs", {"brand": "brand_id <> :me OR kind <> 'export'"}),
     "job": Kind("SELECT id FROM pgqueuer", {"operator": "false"}),
     "distributor": Kind("SELECT id FROM distributors", {"operator": "false", "account": "false"}),
     "membership": Kind("SELECT account_id FROM memberships", {"account": "role <> 'operator'"}),
@@ -190,6 +193,9 @@ _OWN = {
     ),
     "news": ("notice", "SELECT min(id) FROM notices WHERE brand_id = :brand"),
     "parcel": ("supply-order", "SELECT branch_id, id FROM supply_orders WHERE brand_id = :brand"),
+    "file": ("file", "SELECT min(id) FROM files WHERE brand_id = :brand AND kind = 'catalogue'"),
+    "import": ("import", "SELECT min(id) FROM bulk_runs WHERE brand_id = :brand AND kind = 'import'"),
+    "export": ("export", "SELECT min(id) FROM bulk_runs WHERE brand_id = :brand AND kind = 'export'"),
     "run": ("settlement-run", "SELECT min(id) FROM settlement_runs"),
     "account": ("ledger-account", "SELECT min(id) FROM ledger_accounts"),
     "distributor": ("distributor", "SELECT max(id) FROM distributors WHERE parent_id IS NOT NULL"),
@@ -241,6 +247,7 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "partner/RemoveListing": {"store": store, "product": product},
         "partner/RemoveListings": {"store": store, "products": [other]},
         **_of_brands(own),
+        **_bulk_edits(own),
         "finance/Node": {"id": own["run"]},
         "finance/Run": {"id": own["run"], "payee": "BRAND"},
         "finance/Statement": {"id": own["statement"]},
@@ -303,6 +310,14 @@ def _of_storefronts(own: Mapping[str, str]) -> dict[str, Variables]:
         "partner/AdoptSetup": {"slug": MODEL, "store": store, "parts": ["DECORATION"]},
         "operator/MarkModelStore": {"store": store},
         "operator/CopyStore": {"model": own["model"], "stores": [store], "parts": ["LISTINGS"]},
+    }
+
+
+def _bulk_edits(own: Mapping[str, str]) -> dict[str, Variables]:
+    return {
+        "brand/Import": {"id": own["import"]},
+        "brand/Export": {"id": own["export"]},
+        "brand/ImportCatalogue": {"file": own["file"], "dryRun": True},
     }
 
 

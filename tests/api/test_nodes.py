@@ -26,7 +26,8 @@ LISTS = {
         earnings { byOrder(first: 2) { edges { node { __typename id } } } } } }""",
     "BrandNode": """{ brand { products(first: 2) { edges { node { __typename id } } }
         supplyOrders(state: ALL, first: 2) { edges { node { __typename id } } }
-        statements { edges { node { __typename id } } } notices { edges { node { __typename id } } } } }""",
+        statements { edges { node { __typename id } } } notices { edges { node { __typename id } } }
+        imports { edges { node { __typename id } } } exports { edges { node { __typename id } } } } }""",
     "FinanceNode": """{ finance { runs { edges { node { __typename id
             statements(payee: BRAND, first: 2) { edges { node { __typename id } } } } } }
         trialBalance { accounts(first: 3) { edges { node { __typename id } } } } } }""",

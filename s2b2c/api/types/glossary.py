@@ -110,6 +110,8 @@ ARGUMENTS = {
     "distributor": "The `id` of the distributor.",
     "document": "In YAML or JSON; the README says how it looks.",
     "everywhere": "All your sessions, not this one alone.",
+    "dryRun": "Whether the file is only checked, and nothing is written.",
+    "file": "The `id` that POST /files answered.",
     "first": "How many rows at most: 0 to 100.",
     "guestToken": "Of the guest that you were so far (游客).",
     "id": "What a field `id` of such a thing said.",
@@ -168,6 +170,7 @@ ARGUMENTS = {
     "tier": "The `id` of the tier (层级); any when left out.",
     "top": "How many at most.",
     "unreadOnly": "Leave out what you have read.",
+    "withStock": "Whether the file says how many units are left.",
 }  # fmt: skip
 """By the name of an argument."""
 
@@ -179,6 +182,11 @@ VALUES = {
     "Role.DISTRIBUTOR": "Sells: a distributor (分销商) or group leader (团长).",
     "Role.FINANCE": "Closes the month and pays it out.",
     "Role.OPERATOR": "Runs the network.",
+    "BulkRunState.DONE": "What it did is there to see.",
+    "BulkRunState.FAILED": "It broke on our side; it is tried again a few times.",
+    "BulkRunState.REFUSED": "The file has problems, and nothing of it was imported.",
+    "BulkRunState.RUNNING": "The worker is at it.",
+    "BulkRunState.WAITING": "The worker comes to it when it can.",
     "BreakKind.AMOUNT_DIFFERS": "Both have it, with another amount.",
     "BreakKind.MISSING_HERE": "Stripe has it, and we do not.",
     "BreakKind.MISSING_THERE": "We have it, and Stripe does not.",

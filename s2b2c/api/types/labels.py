@@ -14,6 +14,13 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "MISSING_THERE": ("对方缺失", "Missing at Stripe"),
         "AMOUNT_DIFFERS": ("金额不符", "Amounts differ"),
     },
+    "BulkRunState": {
+        "WAITING": ("等待中", "Waiting"),
+        "RUNNING": ("进行中", "Running"),
+        "DONE": ("已完成", "Done"),
+        "REFUSED": ("有错误，未导入", "Has errors, not imported"),
+        "FAILED": ("出错，稍后重试", "Failed, tried again"),
+    },
     "CartProblem": {
         "NOT_ON_OFFER": ("已下架", "No longer sold"),
         "PRICE_CHANGED": ("价格有变", "Price changed"),

@@ -1,0 +1,148 @@
+"""What people upload and download: a row in the database, bytes in a store of objects, streamed both ways."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import obstore
+from obstore.store import ObjectStore, from_url
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from s2b2c.config import settings, state_dir
+from s2b2c.db import Database
+from s2b2c.errors import BadArgument, NotFound, Refused
+from s2b2c.models import BulkRun, File
+
+MAX_NAME = 200
+PIECE = 1 << 20
+_PARTS_AT_ONCE = 2
+"""Of an upload to a distant store: what of a file is in memory, times 5 MiB."""
+_GIVEN_UP = timedelta(days=1)
+"""After which a file that is not whole never will be."""
+_GONE = "There is no such file, or it is not kept any more."
+
+
+class TooLarge(Exception):
+    """More bytes than a file of this kind may have."""
+
+
+def check_name(name: str) -> str:
+    """The name that a client gives a file. Raises Refused(BadArgument)."""
+    if not (0 < len(name.strip()) <= MAX_NAME and name.isprintable()) or {"/", "\\"} & set(name):
+        raise Refused(
+            BadArgument(f"A file has a name of 1 to {MAX_NAME} characters, without slashes or control characters.")
+        )
+    return name.strip()
+
+
+async def save(
+    db: Database,
+    pieces: AsyncIterable[bytes],
+    *,
+    kind: str,
+    name: str,
+    brand_id: int,
+    account_id: int,
+    now: datetime,
+    most: int | None = None,
+) -> File:
+    """Store what `pieces` yields, at most so many bytes, whole or not at all. Raises TooLarge, and what they raise."""
+    async with db.write() as session:
+        file = File(
+            kind=kind,
+            name=name,
+            object_name=secrets.token_hex(16),
+            brand_id=brand_id,
+            account_id=account_id,
+            created_at=now,
+        )
+        session.add(file)
+    digest, size = hashlib.sha256(), 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal size
+        async for piece in pieces:
+            size += len(piece)
+            if most is not None and size > most:
+                raise TooLarge
+            digest.update(piece)
+            yield piece
+
+    try:
+        await obstore.put_async(_store(), file.object_name, counted(), max_concurrency=_PARTS_AT_ONCE)
+        file.size, file.sha256 = size, digest.hexdigest()
+        async with db.write() as session:
+            await session.execute(update(File).where(File.id == file.id).values(size=file.size, sha256=file.sha256))
+    except BaseException:
+        with suppress(Exception):  # else `forget` does it
+            async with db.write() as session:
+                await _delete(await session.scalars(delete(File).where(File.id == file.id).returning(File.object_name)))
+        raise
+    return file
+
+
+async def find(session: AsyncSession, file_id: int, *, brand_id: int | None, kind: str | None = None) -> File:
+    """A whole file, of this brand and of this kind where they are given. Raises Refused(NotFound)."""
+    wanted = select(File).where(File.id == file_id, File.sha256.is_not(None))
+    if brand_id is not None:
+        wanted = wanted.where(File.brand_id == brand_id)
+    if kind is not None:
+        wanted = wanted.where(File.kind == kind)
+    if (file := await session.scalar(wanted)) is None:
+        raise Refused(NotFound(_GONE))
+    return file
+
+
+async def read(file: File) -> AsyncIterator[bytes]:
+    """Its bytes, in pieces. Raises Refused(NotFound) when they are not there, before the first one."""
+    try:
+        stored = await obstore.get_async(_store(), file.object_name)
+    except FileNotFoundError:
+        raise Refused(NotFound(_GONE)) from None
+    return aiter(stored.stream(min_chunk_size=PIECE))
+
+
+async def pieces_of(path: Path) -> AsyncIterator[bytes]:
+    """What `save` takes of a file on this machine."""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+async def forget(session: AsyncSession, *, now: datetime, limit: int) -> int:
+    """Delete the oldest files that are kept no longer, and what never became whole; returns how many.
+
+    What a run still waits for is kept.
+    """
+    kept = select(BulkRun.id).where(BulkRun.file_id == File.id, BulkRun.state.in_(["waiting", "running"])).exists()
+    over = or_(
+        and_(File.created_at < now - timedelta(days=settings().file_days), ~kept),
+        and_(File.created_at < now - _GIVEN_UP, File.sha256.is_(None)),
+    )
+    oldest = select(File.id).where(over).order_by(File.created_at).limit(limit)
+    gone = (await session.scalars(delete(File).where(File.id.in_(oldest)).returning(File.object_name))).all()
+    await _delete(gone)
+    return len(gone)
+
+
+async def _delete(names: Iterable[str]) -> None:
+    async def one(name: str) -> None:
+        with suppress(FileNotFoundError):
+            await obstore.delete_async(_store(), name)
+
+    await asyncio.gather(*map(one, names))
+
+
+@cache
+def _store() -> ObjectStore:
+    if url := settings().files_url:
+        return from_url(url, mkdir=True) if url.startswith("file:") else from_url(url)
+    folder = state_dir() / "files"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return from_url(folder.as_uri())
