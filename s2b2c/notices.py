@@ -68,6 +68,26 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
         "zh": "截至 {cutoff} 的结算单已生成：{lines} 条明细，共 {net_amount} 元。",
         "en": "Your statement up to {cutoff} is ready: {lines} lines, {net_amount} yuan.",
     },
+    "product_approved": {
+        "zh": "「{product}」已通过平台审核，已上架。",
+        "en": "“{product}” was approved and is listed.",
+    },
+    "product_rejected": {
+        "zh": "「{product}」未通过平台审核：{reason}",
+        "en": "“{product}” was not approved: {reason}",
+    },
+    "product_withdrawn": {
+        "zh": "「{product}」已停止供应，已从你的 {stores} 家店铺下架，未付款的订单已取消：{reason}",
+        "en": "“{product}” is supplied no more and left {stores} of your stores; unpaid orders are cancelled: {reason}",
+    },
+    "product_delisted": {
+        "zh": "平台已下架「{product}」：{reason}",
+        "en": "The platform has delisted “{product}”: {reason}",
+    },
+    "product_relisted": {
+        "zh": "平台已重新上架「{product}」，店铺可以再次选品。",
+        "en": "The platform has listed “{product}” again: stores can choose it anew.",
+    },
 }  # fmt: skip
 _LISTING: Mapping[str, Mapping[Language, str]] = {
     "withdrawn": {"zh": "「{product}」（{store}）下架", "en": "“{product}” ({store}) withdrawn"},

@@ -52,6 +52,14 @@ async def a_distributor(
     return distributor
 
 
+async def an_account(session: AsyncSession, role: str = "operator", **of: int) -> int:
+    """The id of a new account; `of` is whose it is, like brand_id."""
+    account = models.Account(role=role, **of)
+    session.add(account)
+    await session.flush()
+    return account.id
+
+
 async def a_brand(session: AsyncSession, name: str | None = None) -> models.Brand:
     brand = models.Brand(name=name or f"品牌{next(_numbers)}")
     session.add(brand)

@@ -92,6 +92,8 @@ _NOT_IMPORTED = {
     "personal_reads",
     "pgqueuer",
     "pgqueuer_log",
+    "product_events",
+    "product_revisions",
     "ranking_policies",
     "ranking_runs",
     "ranking_scores",

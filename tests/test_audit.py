@@ -63,6 +63,7 @@ async def _a_world(session: AsyncSession) -> dict[str, int | str]:
         "day": "2026-09-01",
         "plan": plan.id,
     }
+    names["quiet_product"] = (await session.get_one(models.Variant, names["quiet"])).product_id
     for state in ORDERS:
         order = await factories.an_order(session, store, (variant, 2, 4990, 81))
         await session.execute(
@@ -337,6 +338,17 @@ CORRUPTIONS = {
         "UPDATE prices SET id = 999, supply_price = min_price + 1 WHERE variant_id = {quiet}",
     ),
     "tier_costs": _wrong("prices 999", "UPDATE prices SET id = 999, tier_costs[4] = 5000 WHERE variant_id = {quiet}"),
+    "product_reviews": _wrong(
+        "products {quiet_product}", "UPDATE products SET state = 'in_review' WHERE id = {quiet_product}"
+    ),
+    "withdrawn_products": _wrong(
+        ("orders {branch}/{placed}", "products {product}", "products {quiet_product}"),
+        "INSERT INTO accounts (role) VALUES ('operator')",
+        "INSERT INTO product_events (product_id, at, kind, account_id) SELECT product, now(), kind, id "
+        "FROM accounts, (VALUES ({product}, 'listed'), ({product}, 'withdrawn'), ({quiet_product}, 'withdrawn'), "
+        "({quiet_product}, 'listed'), ({quiet_product}, 'approved')) AS event (product, kind) WHERE role = 'operator'",
+        "UPDATE products SET state = 'delisted' WHERE id = {quiet_product}",
+    ),
     "listing_products": _wrong(
         "listings {store}/{product}", "UPDATE products SET state = 'delisted' WHERE id = {product}"
     ),

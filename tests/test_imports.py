@@ -157,6 +157,22 @@ async def test_new_prices_are_a_new_span_and_old_orders_keep_theirs(db: Database
     ) == [(2600,)]
 
 
+async def test_a_file_knows_the_first_picture_alone(db: Database, tmp_path: Path) -> None:
+    """Those behind it stay, each once, while there is a first one."""
+    await load_world(db, tmp_path)
+    pictures = "SELECT image_url, more_images FROM products WHERE code = 'RX01'"
+    behind = text("UPDATE products SET more_images = '{https://a/2,https://a/3}' WHERE code = 'RX01'")
+    async with db.write() as session:
+        await session.execute(behind)
+    for image_url, found in (("https://a/3", ("https://a/3", ["https://a/2"])), ("", (None, []))):
+        place = list(WORLD["catalogue"][0]).index("image_url")
+        head, *rows = (list(row) for row in WORLD["catalogue"])
+        rows = [[*row[:place], image_url, *row[place + 1 :]] for row in rows]
+        report, _ = await load(db, "catalogue", write_csv(tmp_path / "pictures.csv", [head, *rows]))
+        assert report == Report(rows=2, updated=1)
+        assert await _rows(db, pictures) == [found]
+
+
 async def test_a_listing_that_no_price_fits_leaves_the_store(db: Database, tmp_path: Path) -> None:
     await load_world(db, tmp_path)
     rows = changed("catalogue", 1, tier_cost_leader="")

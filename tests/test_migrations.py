@@ -69,6 +69,8 @@ PRIVILEGES = {
     "pgqueuer_log": "DELETE, INSERT",
     "plans": "INSERT, UPDATE (activated_at, activated_by, during, max_paid_positions, override_reason, state)",
     "prices": "INSERT, UPDATE (during)",
+    "product_events": "INSERT",
+    "product_revisions": "INSERT, UPDATE (base, content, reason, reviewed_at, reviewed_by, state, submitted_at, submitted_by)",
     "products": "INSERT, UPDATE",
     "ranking_policies": "INSERT",
     "ranking_runs": "DELETE, INSERT",

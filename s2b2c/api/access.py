@@ -91,6 +91,12 @@ class FileDoor(_Door):
     roles = ("brand", "operator")
 
 
+class SupplyDoor(_Door):
+    """Those who may take products off the market: a brand its own, whoever runs the network any."""
+
+    roles = ("operator", "brand")
+
+
 class SignedIn(BasePermission):
     """Anybody who has signed in, whatever it may act as."""
 

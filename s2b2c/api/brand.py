@@ -8,6 +8,7 @@ import strawberry
 from s2b2c import catalogue, errors, orders, output, privacy, settlements
 from s2b2c.api.access import BrandDoor
 from s2b2c.api.asked import asked
+from s2b2c.api.brand_products import OwnProducts
 from s2b2c.api.bulk import BulkEdits, edited
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
@@ -16,6 +17,7 @@ from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import TEN_YEARS, From, To, check_period
 from s2b2c.api.pricing import Rules
 from s2b2c.api.privacy import reader_of
+from s2b2c.api.reviews import Withdrawals
 from s2b2c.api.statements import Statements
 from s2b2c.api.storefronts import BrandPersona
 from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
@@ -29,7 +31,7 @@ from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What a brand sees of its own.")
-class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits):
+class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnProducts, Withdrawals):
     name: str = strawberry.field(description="Yours, as everybody sees it.")
 
     @strawberry.field(graphql_type=BrandNode | None, description="Anything of yours by its id; null when it is none.")

@@ -61,6 +61,17 @@ class Loaders:
         return DataLoader(load)
 
     @cached_property
+    def open_revisions(self) -> DataLoader[int, catalogue.Revision | None]:
+        """By product_id."""
+
+        async def load(keys: list[int]) -> list[catalogue.Revision | None]:
+            async with self._db.read() as session:
+                found = await catalogue.open_revisions(session, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
     def price_history(self) -> DataLoader[catalogue.PricesPage, Sequence[AnyRow]]:
         """By variant and page."""
 
@@ -87,6 +98,16 @@ class Loaders:
         async def load(keys: list[catalogue.AllotmentsPage]) -> list[Sequence[catalogue.Allotment]]:
             async with self._db.read() as session:
                 return list(await catalogue.allotments(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
+    def past_revisions(self) -> DataLoader[catalogue.ReviewsPage, Sequence[catalogue.Revision]]:
+        """By product and page."""
+
+        async def load(keys: list[catalogue.ReviewsPage]) -> list[Sequence[catalogue.Revision]]:
+            async with self._db.read() as session:
+                return await catalogue.past_revisions(session, keys)
 
         return DataLoader(load)
 

@@ -14,6 +14,7 @@ from s2b2c.api.jobs import HeldJobs
 from s2b2c.api.periods import From, To, check_period
 from s2b2c.api.privacy import PersonalData, reader_of
 from s2b2c.api.refunds import ask_refund
+from s2b2c.api.reviews import Reviews, Withdrawals
 from s2b2c.api.shelves import Shelves
 from s2b2c.api.storefronts import StoreRecords
 from s2b2c.api.types.errors import (
@@ -52,7 +53,7 @@ SIMULATED_TOP = 100
 
 
 @strawberry.type(description="What the operator sees.")
-class OperatorQuery(HeldJobs, PersonalData, Shelves, StoreRecords):
+class OperatorQuery(HeldJobs, PersonalData, Shelves, StoreRecords, Reviews, Withdrawals):
     @strawberry.field(
         graphql_type=OperatorNode | None,
         description="A distributor, a brand, a store, a plan or a held job by its id; null when there is none.",

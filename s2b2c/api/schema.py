@@ -12,6 +12,7 @@ from s2b2c.accounts import Viewer
 from s2b2c.api.access import BrandDoor, FinanceDoor, OperatorDoor, PartnerDoor, Shopper
 from s2b2c.api.allotments import AllotmentMutation
 from s2b2c.api.brand import BrandMutation, BrandQuery
+from s2b2c.api.brand_products import OwnProductMutation
 from s2b2c.api.bulk import BulkMutation
 from s2b2c.api.context import Info
 from s2b2c.api.finance import FinanceQuery
@@ -23,6 +24,7 @@ from s2b2c.api.partner import PartnerMutation, PartnerQuery
 from s2b2c.api.payouts import PayoutMutation
 from s2b2c.api.pricing import PricingMutation
 from s2b2c.api.privacy import PersonalDataMutation
+from s2b2c.api.reviews import ReviewMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.sign_in import SignInMutation
 from s2b2c.api.storefronts import StorefrontMutation
@@ -90,6 +92,8 @@ class Mutation(
     NoticeMutation,
     PayoutMutation,
     StorefrontMutation,
+    OwnProductMutation,
+    ReviewMutation,
 ):
     """The mutations of every door, each with its door beside it."""
 

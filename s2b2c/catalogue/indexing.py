@@ -2,13 +2,20 @@
 
 from datetime import datetime, timedelta
 
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.catalogue import words
+from s2b2c.models import StaleProduct
 from s2b2c.sql import statements
 
 SOLD_DAYS = 30
 COUNT_EVERY = timedelta(hours=1)
+
+
+async def mark_stale(session: AsyncSession, product_id: int) -> None:
+    """A product changed: it is described anew soon."""
+    await session.execute(insert(StaleProduct).values(product_id=product_id).on_conflict_do_nothing())
 
 
 async def index_products(session: AsyncSession, limit: int = 5_000) -> int:

@@ -19,24 +19,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
 
 from s2b2c.db import AnyRow, page
-from s2b2c.models import Listing, Price, Product, Store, Tier, Variant
+from s2b2c.models import Brand, Listing, Price, Product, Store, Tier, Variant
 
 
 async def products_of_brand(
     session: AsyncSession,
-    brand_id: int,
+    brand_id: int | None,
     *,
     search: str | None = None,
     state: str | None = None,
     after: tuple[int, ...] | None,
     limit: int,
 ) -> Sequence[AnyRow]:
-    """What a brand supplies, newest first; `after` is an (id,).
+    """What a brand supplies, or any where `brand_id` is None, newest first; `after` is an (id,).
 
-    Rows of a product and `listed_in`, the number of open stores that list it. `search` is part of its title or code or
-    of a SKU of it, whatever the case.
+    Rows of a product, its `brand` and `listed_in`, the number of open stores that list it. `search` is part of its
+    title or code or of a SKU of it, whatever the case.
     """
-    query = select(Product).where(Product.brand_id == brand_id)
+    query = select(Product)
+    if brand_id is not None:
+        query = query.where(Product.brand_id == brand_id)
     if search is not None and (searched := search.strip()):
         if not searched.isprintable():  # no text in PostgreSQL holds a NUL or half a surrogate pair
             return []
@@ -61,11 +63,18 @@ async def products_of_brand(
         .subquery()
     )
     rows = await session.execute(
-        select(shown, func.coalesce(listed.c.stores, 0).label("listed_in"))
+        select(shown, Bundle("brand", Brand.id, Brand.name), func.coalesce(listed.c.stores, 0).label("listed_in"))
+        .join(Brand, Brand.id == shown.c.brand_id)
         .outerjoin(listed, listed.c.product_id == shown.c.id)
         .order_by(shown.c.id.desc())
     )
     return rows.all()
+
+
+async def product_of_brand(session: AsyncSession, brand_id: int | None, product_id: int) -> AnyRow | None:
+    """A row like those of `products_of_brand`."""
+    rows = await products_of_brand(session, brand_id, after=(product_id + 1,), limit=1)
+    return next((row for row in rows if row.id == product_id), None)
 
 
 class TierCost(NamedTuple):

@@ -45,6 +45,7 @@ from s2b2c.models.orders import (
 from s2b2c.models.payees import Payee
 from s2b2c.models.payments import Payment, RefundRequest, StripeAccount, StripeEvent
 from s2b2c.models.privacy import PersonalRead
+from s2b2c.models.products import ProductEvent, ProductRevision
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.selecting import CohortCount, CohortProduct, SelectableProduct, StaleProduct
@@ -95,6 +96,8 @@ __all__ = [
     "Plan",
     "Price",
     "Product",
+    "ProductEvent",
+    "ProductRevision",
     "RankingPolicy",
     "RankingRun",
     "RankingScore",

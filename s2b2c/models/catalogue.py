@@ -43,6 +43,10 @@ class Product(Base):
         UniqueConstraint("brand_id", "code"),
         UniqueConstraint("id", "brand_id"),
         one_of("state", "draft", "in_review", "listed", "delisted"),
+        CheckConstraint(
+            "cardinality(more_images) <= 8 AND (image_url IS NOT NULL OR more_images = '{}')", name="more_images"
+        ),
+        CheckConstraint("char_length(description) <= 5000", name="description"),
     )
 
     id: Mapped[int] = key("products")
@@ -55,6 +59,9 @@ class Product(Base):
     image_url: Mapped[str | None]
     state: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    more_images: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    """The addresses of the pictures behind the first one, which is `image_url`."""
+    description: Mapped[str] = mapped_column(server_default="")
 
 
 class Variant(Base):

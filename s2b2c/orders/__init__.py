@@ -35,6 +35,7 @@ from s2b2c.orders.steps import (
     receive,
     receive_due,
 )
+from s2b2c.orders.withdrawn import Unpaid, cancel_withdrawn, unpaid_with
 
 __all__ = [
     "Cart",
@@ -48,8 +49,10 @@ __all__ = [
     "Refund",
     "Refundable",
     "RefundedLine",
+    "Unpaid",
     "awaiting_payment",
     "cancel",
+    "cancel_withdrawn",
     "complete",
     "complete_due",
     "expire",
@@ -76,4 +79,5 @@ __all__ = [
     "supply_order",
     "supply_orders",
     "to_pay",
+    "unpaid_with",
 ]

@@ -24,6 +24,7 @@ from s2b2c.errors import (
 from s2b2c.models import OrderBatch
 from s2b2c.network import NO_CUSTOMER, Policy, lock_customers
 from s2b2c.orders.steps import pay
+from s2b2c.orders.withdrawn import keep_out_withdrawals
 from s2b2c.sql import statements
 
 MAX_LINES = 100
@@ -79,6 +80,7 @@ async def place(
     """
     outcomes: dict[int, Placed | Refusal] = {}
     waiting: dict[int, Cart] = {}
+    await keep_out_withdrawals(session)
     known = await lock_customers(session, [cart.customer_id for cart in carts])
     for n, cart in enumerate(carts):
         if refusal := _wrong(cart) or (None if cart.customer_id in known else NO_CUSTOMER):

@@ -672,6 +672,31 @@ FROM prices p
 CROSS JOIN LATERAL unnest(p.tier_costs) WITH ORDINALITY AS c (cost, rank)
 WHERE c.cost IS NOT NULL AND c.rank NOT IN (SELECT rank FROM tiers)
 
+-- name: product_reviews
+-- a product that was never live is in review exactly while a revision of it is
+SELECT format('products %s', p.id), format('%s, revision in review: %s', p.state, r.id)
+FROM products p
+LEFT JOIN product_revisions r ON r.product_id = p.id AND r.state = 'in_review'
+WHERE p.state IN ('draft', 'in_review') AND (p.state = 'in_review') <> (r.id IS NOT NULL)
+
+-- name: withdrawn_products
+-- a product is delisted where it was withdrawn last, listed where it was listed last; no order waits to be paid for it then
+WITH last AS (
+    SELECT DISTINCT ON (product_id) product_id, kind FROM product_events
+    WHERE kind IN ('listed', 'withdrawn')
+    ORDER BY product_id, id DESC
+)
+SELECT format('products %s', p.id), format('%s, but was %s last', p.state, last.kind)
+FROM last
+JOIN products p ON p.id = last.product_id
+WHERE p.state <> CASE last.kind WHEN 'withdrawn' THEN 'delisted' ELSE 'listed' END
+UNION ALL
+SELECT format('orders %s/%s', o.branch_id, o.id), format('is placed, product %s is withdrawn', l.product_id)
+FROM orders o
+JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+JOIN last ON last.product_id = l.product_id AND last.kind = 'withdrawn'
+WHERE o.state = 'placed'
+
 -- name: listing_products
 -- a store shows listed products only
 SELECT format('listings %s/%s', l.store_id, l.product_id), format('product %s is %s', p.code, p.state)

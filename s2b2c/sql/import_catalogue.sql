@@ -81,8 +81,10 @@ FROM (
 ) AS locked
 
 -- name: update_products
+-- A file knows the first picture alone; without it there is none.
 UPDATE products p
-SET title = d.title, category = d.category, image_url = d.image_url, tonalities = d.tonalities, audiences = d.audiences
+SET title = d.title, category = d.category, image_url = d.image_url, tonalities = d.tonalities, audiences = d.audiences,
+    more_images = CASE WHEN d.image_url IS NULL THEN '{}' ELSE array_remove(p.more_images, d.image_url) END
 FROM described d
 WHERE p.brand_id = d.brand_id AND p.code = d.code
   AND (p.title, p.category, p.image_url, p.tonalities, p.audiences)

@@ -93,3 +93,12 @@ WHERE state = :state AND due_at <= :now
 ORDER BY due_at, branch_id, id
 LIMIT :limit
 FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: unpaid_with
+-- The orders with a product that wait for payment, and what its lines cost.
+SELECT o.branch_id, o.id, sum(l.paid)::bigint AS amount
+FROM orders o
+JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
+WHERE o.state = 'placed' AND l.product_id = :product_id
+GROUP BY o.branch_id, o.id
+ORDER BY o.branch_id, o.id

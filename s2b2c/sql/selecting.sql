@@ -70,7 +70,12 @@ AND (CAST(:price_to AS bigint) IS NULL OR s.suggested_price <= :price_to)
 AND (CAST(:margin_from_bps AS bigint) IS NULL
      OR s.suggested_price > 0 AND (s.suggested_price - s.costs[me.rank]) * 10000 / s.suggested_price >= :margin_from_bps)
 AND (CAST(:listed_since AS timestamptz) IS NULL OR s.listed_at >= :listed_since)
-AND (NOT CAST(:in_stock AS boolean) OR EXISTS (SELECT FROM variants WHERE product_id = s.product_id AND stock > 0))
+AND (NOT CAST(:in_stock AS boolean) OR EXISTS (
+    SELECT FROM variants v
+    WHERE v.product_id = s.product_id AND (v.stock > v.allotted OR (v.allotted > 0 AND EXISTS (
+        SELECT FROM stores WHERE distributor_id = me.id AND state = 'open' AND set_aside(v.id, stores.id) > 0
+    )))
+))
 AND (NOT CAST(:selling AS boolean) OR EXISTS (
     SELECT FROM cohort_products c
     WHERE c.tier_id = me.tier_id AND c.region = me.region AND c.product_id = s.product_id AND c.units > 0

@@ -104,7 +104,6 @@ MATRIX: dict[str, dict[str, str]] = {
         "SetupCopied": "store settingsChanged added kept notOnOffer noPriceFits leftOut",
         "LeftOut": "product reason",
         "Distributor": "id code name state tier region joinedOn parent members stores",
-        "AlreadyTaken": "code message",
         "NotSelectable": "code message reason",
         "PriceOutOfBand": "code message lowestPrice highestPrice bound",
         "BreaksBrandRules": "code message rule text",
@@ -112,13 +111,27 @@ MATRIX: dict[str, dict[str, str]] = {
     },
     "distributor brand operator": {
         "ChangedBy": "id role",
+        "AlreadyTaken": "code message",
     },
     "brand operator": {
-        "Mutation": "invite removeMember",
+        "Mutation": "invite removeMember withdrawProduct relistProduct",
         "MemberRemoved": "sessions",
         "InvalidPrices": "code message problems",
         "PriceProblem": "sku field message",
         "Invited": "token expiresAt",
+        "WithdrawalReach": "stores distributors orders amount",
+        "ProductRelisted": "id state",
+        "FieldDiff": "field before after",
+        "SupplyVariant": (
+            "id sku options inStock stock supplyPrice suggestedPrice minPrice maxPrice tierCosts upcomingPrices "
+            "priceHistory allotted free allotments"
+        ),
+        "TierCost": "tier cost",
+        "PriceChange": (
+            "id startsAt state refusal createdAt doneAt by supplyPrice suggestedPrice minPrice maxPrice tierCosts"
+        ),
+        "Allotment": "store region quantity updatedAt",
+        "PriceSpan": "since until supplyPrice suggestedPrice minPrice maxPrice tierCosts",
     },
     "finance operator": {
         "Payment": "id method amount state intentId createdAt succeededAt returnedAt",
@@ -193,37 +206,31 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "brand",
         "BrandQuery": (
             "notices unreadNotices statements statement payoutAccount payee name node products stores output "
-            "storesWithoutSales payable supplyOrders rules rulesHistory persona imports import exports export"
+            "storesWithoutSales payable supplyOrders rules rulesHistory persona imports import exports export "
+            "product tiers withdrawalPreview"
         ),
         "BrandNode": "id",
         "SupplyOrder": "parcels id orderNo orderState store paidAt shippedAt isToShip region label lines",
         "SupplyOrderLine": "lineNo productTitle sku options quantity refundedUnits shippedUnits unitsToShip",
-        "SupplyProduct": "id code title category tonalities audiences imageUrl state listedIn variants",
-        "SupplyVariant": (
-            "id sku options inStock stock supplyPrice suggestedPrice minPrice maxPrice tierCosts upcomingPrices "
-            "priceHistory allotted free allotments"
-        ),
-        "PriceSpan": "since until supplyPrice suggestedPrice minPrice maxPrice tierCosts",
-        "PriceChange": (
-            "id startsAt state refusal createdAt doneAt by supplyPrice suggestedPrice minPrice maxPrice tierCosts"
+        "SupplyProduct": (
+            "id code title category tonalities audiences imageUrl state listedIn variants images description "
+            "revision reviews"
         ),
         "PricesChanged": "changes listings",
         "PriceChangesCancelled": "changes",
         "BrandRules": "bannedWords floorBps disclosure updatedAt by",
         "PastBrandRules": "bannedWords floorBps disclosure setAt by",
         "RulesSet": "listings rules",
-        "TierCost": "tier cost",
         "StoreOutput": "store output orders units shareBps outputBefore growthBps",
         "PeriodOutput": "start from to output orders units",
         "StoreWithoutSales": "store listings listedSince",
         "Payable": "balance inStatements notInStatement pending",
         "Mutation": (
             "shipParcels changePrices cancelPriceChanges setRules setPersona setAllotments importCatalogue "
-            "exportCatalogue"
+            "exportCatalogue createProduct addVariants reviseProduct submitProduct takeBackProduct setStock"
         ),
         "PersonaSet": "persona",
         "ParcelsShipped": "shipped",
-        "Allotment": "store region quantity updatedAt",
         "AllotmentsSet": "variants",
         "ImportRun": (
             "id name state isDryRun progress rows inserted updated warnings problems errorReport createdAt "
@@ -231,6 +238,9 @@ MATRIX: dict[str, dict[str, str]] = {
         ),
         "ExportRun": "id name state withStock progress rows file createdAt startedAt finishedAt",
         "Progress": "step done total",
+        "ProductRevision": "id state diff createdAt submittedAt reviewedAt reason",
+        "StockSet": "results",
+        "StockLevel": "id sku stock",
     },
     "finance": {
         "Query": "finance",
@@ -274,7 +284,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "Query": "operator",
         "OperatorQuery": (
             "heldJobs node tiers distributors distributor movePreview brands stores plans plan planCheck "
-            "simulatePlan order customer personalReads storeShelf storeAt"
+            "simulatePlan order customer personalReads storeShelf storeAt products productReviews "
+            "withdrawalPreview"
         ),
         "CustomerFile": "id ref createdAt erasedAt phones contacts",
         "CustomerContact": "recipient phone",
@@ -324,9 +335,12 @@ MATRIX: dict[str, dict[str, str]] = {
         "RefundRequest": "id amount state reason reference requestedAt requestedBy",
         "Mutation": (
             "applyDistributor approveDistributor rejectDistributor suspendDistributor reinstateDistributor "
-            "moveDistributor savePlan activatePlan refundOrder retryJob markModelStore copyStore"
+            "moveDistributor savePlan activatePlan refundOrder retryJob markModelStore copyStore approveProduct "
+            "rejectProduct"
         ),
         "JobRetried": "id",
+        "PlatformProduct": "id brand code title category tonalities audiences images description state variants",
+        "ProductReview": "id state diff createdAt submittedAt reviewedAt reason product",
     },
 }
 """By roles: type -> its fields."""

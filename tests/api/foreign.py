@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from s2b2c import accounts, models
 from s2b2c.accounts import people
@@ -78,7 +78,7 @@ KINDS = {
     ),
     "product": Kind(
         "SELECT id FROM products",
-        {"shop": "state = 'draft'", "partner": "state = 'draft'", "brand": "brand_id <> :me"},
+        {"shop": "state = 'draft'", "partner": "state = 'draft'", "brand": "brand_id <> :me", "operator": "false"},
     ),
     "variant": Kind(
         "SELECT id FROM variants",
@@ -91,6 +91,7 @@ KINDS = {
         "SELECT store_id, product_id FROM listings",
         {"shop": "store_id IN (SELECT id FROM stores WHERE state = 'closed')"},
     ),
+    "revision": Kind("SELECT id FROM product_revisions", {"operator": "false"}),
     "settlement-run": Kind("SELECT id FROM settlement_runs", {"finance": "false"}),
     "ledger-account": Kind("SELECT id FROM ledger_accounts", {"finance": "false"}),
     "plan": Kind("SELECT id FROM plans", {"operator": "false"}),
@@ -124,6 +125,16 @@ async def world(api: Api) -> dict[str, Variables]:
         (await session.get_one(models.Product, draft.product_id)).state = "draft"
         await factories.an_address(session, await factories.a_customer(session))
         await session.execute(update(models.Store).where(models.Store.slug == MODEL).values(is_model=True))
+        await session.execute(
+            insert(models.ProductRevision).values(
+                product_id=listed.product_id,
+                content={"title": "新"},
+                state="in_review",
+                created_by=1,
+                submitted_at=func.now(),
+                submitted_by=1,
+            )
+        )
         mine = {role: await viewer_key(session, role) for role in ("customer", "distributor", "brand")}
         found: dict[str, str] = {}
         for name, (kind, query) in _OWN.items():
@@ -196,6 +207,9 @@ _OWN = {
     "file": ("file", "SELECT min(id) FROM files WHERE brand_id = :brand AND kind = 'catalogue'"),
     "import": ("import", "SELECT min(id) FROM bulk_runs WHERE brand_id = :brand AND kind = 'import'"),
     "export": ("export", "SELECT min(id) FROM bulk_runs WHERE brand_id = :brand AND kind = 'export'"),
+    "supplied_product": ("product", "SELECT max(id) FROM products WHERE brand_id = :brand"),
+    "sku": ("variant", "SELECT max(id) FROM variants WHERE brand_id = :brand"),
+    "revision": ("revision", "SELECT max(id) FROM product_revisions"),
     "run": ("settlement-run", "SELECT min(id) FROM settlement_runs"),
     "account": ("ledger-account", "SELECT min(id) FROM ledger_accounts"),
     "distributor": ("distributor", "SELECT max(id) FROM distributors WHERE parent_id IS NOT NULL"),
@@ -274,6 +288,33 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "account/RemoveMember": {"input": {**member, "phone": STAFF}},
         "operator/Customer": {"id": own["customer"], "reason": "to see who that is"},
         "operator/PersonalReads": {"customer": own["customer"]},
+        **_of_products(own),  # the last: one of them is withdrawn
+    }
+
+
+def _of_products(own: Mapping[str, str]) -> dict[str, Variables]:
+    product, why = own["product"], {"reason": "测试"}
+    content = {"title": "新品", "category": "猫粮"}
+    prices = {"supplyPrice": 1, "suggestedPrice": 2, "minPrice": 1, "maxPrice": 2}
+    variant = {**prices, "stock": 1, "tierCosts": [{"tier": own["tier"], "cost": 1}]}
+    return {
+        "brand/Product": {"id": own["supplied_product"]},
+        "brand/ProductReviews": {"id": own["supplied_product"]},
+        "brand/WithdrawalPreview": {"product": own["supplied_product"]},
+        "brand/CreateProduct": {"input": {**content, "code": "NEW-1", "variants": [{**variant, "sku": "NEW-1"}]}},
+        "brand/AddVariants": {"product": own["supplied_product"], "variants": [{**variant, "sku": "NEW-2"}]},
+        "brand/ReviseProduct": {"input": {"product": own["supplied_product"], "title": "新"}},
+        "brand/SubmitProduct": {"product": own["supplied_product"]},
+        "brand/TakeBackProduct": {"product": own["supplied_product"]},
+        "brand/SetStock": {"variants": [{"variant": own["sku"], "add": 1}]},
+        "brand/WithdrawProduct": {"product": own["supplied_product"], **why},
+        "brand/RelistProduct": {"product": own["supplied_product"]},
+        "operator/Products": {"brand": own["brand"]},
+        "operator/ApproveProduct": {"revision": own["revision"]},
+        "operator/RejectProduct": {"revision": own["revision"], **why},
+        "operator/WithdrawalPreview": {"product": product},
+        "operator/WithdrawProduct": {"product": product, **why},
+        "operator/RelistProduct": {"product": product},
     }
 
 

@@ -60,6 +60,7 @@ MENTIONS = {
     ),  # less of something
     *("Variant", "OfferedVariant", "SupplyVariant", "OwnListing", "ExplainedCommission", "OrderLife", "Payment"),
     "PriceChange",  # read with its variant
+    *("ProductRevision", "ProductReview", "ProductRelisted", "PlatformProduct", "StockLevel"),
     *("CustomerFile", "PersonalRead"),  # read with a reason, or with the trail
     *("RefundRequest", "Rule", "StatementLine", "FullStatementLine", "Transfer", "RefusedTouch"),  # a part of something
 }

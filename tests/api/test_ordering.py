@@ -176,7 +176,7 @@ async def test_an_order_is_what_was_in_the_cart(api: Api, freight: None) -> None
     shop = await a_shop(api)
     buyer = await a_buyer(shop)
     order = await buyer.places(shop.line(0), shop.line(2, 2))
-    assert len(api.statements) == 4, api.statements
+    assert len(api.statements) == 5, api.statements
     amounts = {name: order[name]["amount"] for name in ("goods", "discount", "paid", "freight", "total", "refunded")}
     assert amounts == {"goods": 7990, "discount": 0, "paid": 7990, "freight": 800, "total": 8790, "refunded": 0}
     assert (order["state"], order["store"]["slug"]) == ("PLACED", shop.store.slug)

@@ -31,7 +31,7 @@ from s2b2c.config import resource
 from s2b2c.db import MAX_INT64
 from tests.api.operations import FOLDER
 
-SEES_SUPPLY = {access.BrandDoor, access.FinanceDoor, access.OperatorDoor}
+SEES_SUPPLY = {access.BrandDoor, access.FinanceDoor, access.OperatorDoor, access.SupplyDoor}
 
 
 def test_the_file_is_current() -> None:
@@ -65,6 +65,7 @@ def test_every_mutation_has_a_door() -> None:
         access.NoticeDoor,
         access.PayoutDoor,
         access.InviteDoor,
+        access.SupplyDoor,
         access.SignedIn,
     }
     assert {name for name, field in _fields(Mutation) if field.permission_classes[0] is access.Shopper} == {

@@ -135,6 +135,14 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "CANCELLED": ("已取消", "Cancelled"),
         "REFUSED": ("未生效", "Not applied"),
     },
+    "ProductField": {
+        "TITLE": ("标题", "Title"),
+        "CATEGORY": ("类目", "Category"),
+        "TONALITIES": ("调性", "Tonalities"),
+        "AUDIENCES": ("人群", "Audiences"),
+        "IMAGES": ("图片", "Pictures"),
+        "DESCRIPTION": ("商品描述", "Description"),
+    },
     "ProductState": {
         "DRAFT": ("草稿", "Draft"),
         "IN_REVIEW": ("审核中", "In review"),
@@ -156,6 +164,13 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "FAILED": ("退款失败", "Failed"),
     },
     "RefundState": {"WAITING": ("待付款到账", "Waiting for the payment"), "APPLIED": ("已退款", "Applied")},
+    "RevisionState": {
+        "DRAFT": ("草稿", "Draft"),
+        "IN_REVIEW": ("审核中", "In review"),
+        "APPROVED": ("已通过", "Approved"),
+        "REJECTED": ("未通过", "Rejected"),
+        "WITHDRAWN": ("已撤回", "Taken back"),
+    },
     "Role": {
         "CUSTOMER": ("消费者", "Customer"),
         "DISTRIBUTOR": ("分销商", "Distributor"),

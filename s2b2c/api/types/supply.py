@@ -15,6 +15,7 @@ from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.nodes import BrandNode
 from s2b2c.api.types.pricing import PriceChange, PriceSpan, TierCost
+from s2b2c.api.types.revisions import ProductRevision, images
 from s2b2c.api.types.stores import Store
 
 
@@ -95,11 +96,32 @@ class SupplyProduct(BrandNode):
     image_url: str | None
     state: ProductState
     listed_in: Int64 = strawberry.field(description="How many open stores list it (选品).")
+    images: list[str] = computed(images)
+    description: str
 
     @strawberry.field(graphql_type=list[SupplyVariant], description="In the order they were made.")
     @staticmethod
     async def variants(root: strawberry.Parent[Any], info: Info) -> list[catalogue.SupplyVariant]:
         return list(await info.context.load.supply_variants.load(root.id))
+
+    @strawberry.field(
+        graphql_type=ProductRevision | None,
+        description="What it shall say, as a draft or in review; null where nothing is to change.",
+    )
+    @staticmethod
+    async def revision(root: strawberry.Parent[Any], info: Info) -> catalogue.Revision | None:
+        return await info.context.load.open_revisions.load(root.id)
+
+    @strawberry.field(
+        graphql_type=Connection[ProductRevision], description="The revisions that are over, newest first."
+    )
+    @staticmethod
+    async def reviews(
+        root: strawberry.Parent[Any], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        page = Page("review", first, after, key_length=1)
+        rows = await info.context.load.past_revisions.load(catalogue.ReviewsPage(root.id, page.after, page.limit))
+        return page.connection(rows, lambda row: (row.id,))
 
 
 @strawberry.type(description="What the platform owes a brand for its supply. balance = inStatements + notInStatement.")
