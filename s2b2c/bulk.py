@@ -171,7 +171,7 @@ async def _import(db: Database, run: BulkRun, path: Path, report: "_Report") -> 
                 progress=progress,
                 dry_run=bool(run.is_dry_run),
                 brand=brand,
-                listed=False,
+                proposed_by=run.account_id,
             )
         report_id = await _save_report(db, run, report) if done.warnings else None
         counts = {"rows": done.rows, "inserted": done.inserted, "updated": done.updated, "warnings": done.warnings}

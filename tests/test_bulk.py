@@ -112,12 +112,36 @@ async def test_an_import_changes_what_it_says_and_new_products_are_drafts(db: Da
     assert (run.report_file_id, run.warnings, run.name) == (None, 0, "秋季.csv")
     assert counts(run) == ("done", 2, 2, 2, 0)
     assert await rows_of(db, "SELECT code, title, state FROM products ORDER BY code") == [
-        ("RX01", "新名", "listed"),
+        ("RX01", "烘焙猫粮", "listed"),
         ("RX02", "冻干零食", "draft"),
     ]
+    assert await rows_of(db, "SELECT content, state FROM product_revisions") == [({"title": "新名"}, "draft")]
     assert await rows_of(db, "SELECT sku, stock FROM variants ORDER BY sku") == [
         ("RX01-1", 5), ("RX01-2", 50), ("RX02-1", 7),
     ]  # fmt: skip
+
+
+async def test_what_is_said_of_a_live_product_waits_for_the_review(db: Database, whose: Whose) -> None:
+    image = "https://images.example.com/new.jpg"
+    await imported(db, whose, changed("catalogue", 1, title="新名", image_url=image)[:2])
+    run = await imported(db, whose, changed("catalogue", 1, category="零食", image_url=image)[:2])
+    assert counts(run) == ("done", 1, 0, 1, 0)
+    proposed = {"title": "新名", "category": "零食", "images": [image]}
+    assert await rows_of(db, "SELECT content, state FROM product_revisions") == [(proposed, "draft")]
+    async with db.write() as session:
+        await session.execute(
+            text(
+                "UPDATE product_revisions SET state = 'in_review', submitted_at = created_at, submitted_by = created_by"
+            )
+        )
+    before = await snapshot(db)
+    run = await imported(db, whose, changed("catalogue", 1, title="又一个名字")[:2])
+    assert counts(run) == ("refused", 0, 0, 0, 1)
+    reason = "product RX01 is in review: take it back first, or leave its words as they are"
+    assert await report_of(db, run) == [HEADINGS["zh"], ["2", "", "错误", reason]]
+    assert await snapshot(db) == before
+    run = await imported(db, whose, changed("catalogue", 1, stock="9")[:2])
+    assert counts(run) == ("done", 1, 0, 1, 0)
 
 
 async def test_done_twice_is_done_once(db: Database, whose: Whose) -> None:

@@ -86,13 +86,13 @@ async def import_file(
     progress: Progress = _unseen,
     dry_run: bool = False,
     brand: str | None = None,
-    listed: bool = True,
+    proposed_by: int | None = None,
 ) -> Report:
     """Import one canonical CSV file of `kind` in the session's transaction; the same file again changes nothing.
 
     `tell` hears of every problem, in the order of lines. Raises ImportRefused after the last one; the caller rolls
-    back. A dry run ends after the checks. A catalogue may be held to one `brand`, by its name; its new products are
-    `listed` at once or drafts.
+    back. A dry run ends after the checks. A catalogue may be held to one `brand`, by its name. Where an
+    account proposes it (`proposed_by`), new products are drafts, and what is said of others waits for a review.
     """
     report = Report()
     # Imports wait for one another: two of the same file would both find their rows missing.
@@ -120,7 +120,7 @@ async def import_file(
         "sha256": source.sha256,
         "max_paid_positions": settings().max_paid_positions,
         "brand": brand,
-        "listed": listed,
+        "proposed_by": proposed_by,
     }
     if kind == "network":
         await network.lock_tree(session)

@@ -47,6 +47,19 @@ JOIN brands b ON b.name = s.brand
 JOIN variants v ON v.brand_id = b.id AND v.sku = s.sku
 WHERE s.stock < v.allotted AND b.catalogue_sha256 IS DISTINCT FROM :sha256
 
+-- name: check_review
+SELECT min(s.line), '', format('product %s is in review: take it back first, or leave its words as they are', s.product_code)
+FROM staging s
+JOIN brands b ON b.name = s.brand
+JOIN products p ON p.brand_id = b.id AND p.code = s.product_code
+JOIN product_revisions r ON r.product_id = p.id AND r.state = 'in_review'
+WHERE CAST(:proposed_by AS bigint) IS NOT NULL AND b.catalogue_sha256 IS DISTINCT FROM :sha256
+  AND (p.title, p.category, p.image_url, p.tonalities, p.audiences)
+      IS DISTINCT FROM (s.title, s.category, s.image_url,
+                        ARRAY(SELECT jsonb_array_elements_text(s.tags::jsonb -> 'tonality')),
+                        ARRAY(SELECT jsonb_array_elements_text(s.tags::jsonb -> 'audience')))
+GROUP BY s.product_code
+
 -- name: then_pass_over
 -- The same file as a brand's last one is old news: it must not bring back stock that was sold since.
 DELETE FROM staging s USING brands b WHERE b.name = s.brand AND b.catalogue_sha256 = :sha256
@@ -80,20 +93,45 @@ FROM (
     FOR NO KEY UPDATE
 ) AS locked
 
+-- name: update_revisions
+-- What a brand's file says of a product that is or was live waits for the platform's review, in its open revision.
+INSERT INTO product_revisions AS r (product_id, content, state, created_at, created_by)
+SELECT p.id, change.content, 'draft', :now, :proposed_by
+FROM described d
+JOIN products p ON p.brand_id = d.brand_id AND p.code = d.code
+CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(name, said), '{}') AS content
+    FROM (VALUES
+        ('title', to_jsonb(d.title), to_jsonb(p.title)),
+        ('category', to_jsonb(d.category), to_jsonb(p.category)),
+        ('tonalities', to_jsonb(d.tonalities), to_jsonb(p.tonalities)),
+        ('audiences', to_jsonb(d.audiences), to_jsonb(p.audiences)),
+        ('images', to_jsonb(CASE WHEN d.image_url IS NULL THEN '{}'
+                                 ELSE d.image_url || array_remove(p.more_images, d.image_url) END),
+                   to_jsonb(array_remove(p.image_url || p.more_images, NULL)))
+    ) AS field (name, said, live)
+    WHERE said <> live
+) AS change
+WHERE CAST(:proposed_by AS bigint) IS NOT NULL AND change.content <> '{}'
+  AND (p.state <> 'draft' OR EXISTS (SELECT FROM product_revisions o WHERE o.product_id = p.id AND o.state = 'draft'))
+ORDER BY p.id
+ON CONFLICT (product_id) WHERE state IN ('draft', 'in_review') DO UPDATE SET content = r.content || excluded.content
+WHERE r.content <> r.content || excluded.content
+
 -- name: update_products
 -- A file knows the first picture alone; without it there is none.
 UPDATE products p
 SET title = d.title, category = d.category, image_url = d.image_url, tonalities = d.tonalities, audiences = d.audiences,
     more_images = CASE WHEN d.image_url IS NULL THEN '{}' ELSE array_remove(p.more_images, d.image_url) END
 FROM described d
-WHERE p.brand_id = d.brand_id AND p.code = d.code
+WHERE p.brand_id = d.brand_id AND p.code = d.code AND (CAST(:proposed_by AS bigint) IS NULL OR p.state = 'draft')
   AND (p.title, p.category, p.image_url, p.tonalities, p.audiences)
       IS DISTINCT FROM (d.title, d.category, d.image_url, d.tonalities, d.audiences)
 
 -- name: insert_products
 INSERT INTO products (brand_id, code, title, category, image_url, tonalities, audiences, state)
 SELECT brand_id, code, title, category, image_url, tonalities, audiences,
-       CASE WHEN CAST(:listed AS boolean) THEN 'listed' ELSE 'draft' END
+       CASE WHEN CAST(:proposed_by AS bigint) IS NULL THEN 'listed' ELSE 'draft' END
 FROM described d
 WHERE NOT EXISTS (SELECT FROM products p WHERE p.brand_id = d.brand_id AND p.code = d.code)
 ORDER BY line

@@ -112,6 +112,7 @@ async def found(session: AsyncSession, *, brands: int = 50, products_each: int =
     for rank in (1, 2, 3):
         await factories.a_tier(session, rank=rank)
     await session.execute(_CATALOGUE, {"brands": brands, "products_each": products_each})
+    await session.execute(text("INSERT INTO stale_products SELECT id FROM products"))
     await factories.a_plan(session, {"level_bps": [1200, 300, 100]})
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2b2c import catalogue, commissions, models, orders
+from s2b2c import catalogue, commissions, orders
 from s2b2c.catalogue import Wanted
 from s2b2c.db import Database
 from tests.properties.worlds import ANEW, DAY, PRODUCTS, START, VARIANTS, World, pay, place, worlds
@@ -22,7 +22,6 @@ async def test_what_i_earn_is_the_commission_of_an_order_then_paid(
     async with shared_db.write() as session:
         await write(session, world)
         await write_prices(session, world)
-        session.add_all(models.StaleProduct(product_id=product) for product in PRODUCTS)
         assert await catalogue.index_products(session) == len(PRODUCTS)
         for seller in world.distributors:
             bands = {product: band for product in PRODUCTS if (band := band_of(world, seller, product))}

@@ -137,6 +137,7 @@ async def write_prices(session: AsyncSession, world: World) -> None:
         costs = {"supply_price": variant.supply_price, "tier_costs": list(variant.costs)}
         rows.append({"variant_id": variant.id, "during": Range(None, None), **band, **costs})
     await session.execute(insert(models.Price), rows)
+    await session.execute(insert(models.StaleProduct), [{"product_id": product} for product in PRODUCTS])
 
 
 async def write_orders(session: AsyncSession, placed: Sequence[Order]) -> None:
