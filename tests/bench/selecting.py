@@ -137,7 +137,7 @@ def pages(size: int) -> dict[str, dict[str, Any]]:
         "nothing like it": {"search": "挖掘机"},
         "the oldest brand": {"brand": encode("brand", 1)},
         "the newest brand, by price": {"brand": last, "sort": "PRICE_DOWN"},
-        "category and tag": {"category": "绿茶", "tags": ["调性3", "人群5"]},
+        "category and tag": {"category": "绿茶", "tags": ["调性3"]},
         "price tier and margin": {"priceTier": "PREMIUM", "marginFromBps": 3400},
         "prices and stock": {"priceFrom": 20_000, "priceTo": 21_000, "inStock": True},
         "a word in a brand": {"search": "坚果", "brand": encode("brand", 2)},
