@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import event, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import models, stores
+from s2b2c import catalogue, models, stores
 from s2b2c.accounts.viewer import account_of
 from s2b2c.audit import audit
+from s2b2c.catalogue import Rules
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, NotFound, Refusal, Refused, WrongState
 from s2b2c.stores import Copied, Part, blocks
@@ -211,6 +212,29 @@ async def test_stores_that_cannot_change_say_so(session: AsyncSession) -> None:
     assert await shelf(session, suspended) == []
 
 
+async def test_words_that_a_brand_bans_are_not_copied(session: AsyncSession) -> None:
+    """In the middle store and the lower ones a brand is listed, and comes with the listings, that bans 限时."""
+    world = await a_world(session)
+    brand = await session.get_one(models.Brand, (await session.get_one(models.Product, world.products[4])).brand_id)
+    brand.name = "严选"
+    await catalogue.set_rules(session, brand.id, Rules(("限时",)), account_id=None, now=NOW)
+    bare = await factories.a_store(session, await factories.a_distributor(session, rank=3))
+    banned = WrongState(
+        "The model's decoration holds the word 限时, which 严选 bans in this store: "
+        "copy the other parts alone, or let the model use other words."
+    )
+    assert await copy(session, world, world.middle, bare) == [banned, banned]
+    assert await shelf(session, bare) == []
+    result = await copy(session, world, world.middle, bare, parts={"decoration"})
+    assert (result[0], isinstance(result[1], Copied)) == (banned, True)
+    (hours,) = await copy(session, world, world.middle, parts={"hours"})
+    assert isinstance(hours, Copied)
+    assert hours.settings_changed
+    with pytest.raises(Refused) as refused:
+        await adopt(session, world, world.model.slug, world.middle, world.middle)
+    assert refused.value.refusal == banned
+
+
 async def test_only_a_model_is_copied(session: AsyncSession) -> None:
     world = await a_world(session)
     with pytest.raises(Refused) as twice:
@@ -297,7 +321,7 @@ async def test_the_same_statements_for_one_store_and_for_many(db: Database) -> N
         async with db.write() as session:
             await copy(session, world, *targets)
         counted.append(len(sent))
-    assert counted == [6, 6]
+    assert counted == [7, 7]
 
 
 async def test_copies_that_meet_list_each_product_once(db: Database) -> None:

@@ -113,33 +113,55 @@ async def test_content_that_can_never_be_right(session: AsyncSession, field: str
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"supply_price": 4001}, "SKU A-2: supplyPrice 4001 is above minPrice 4000."),
-        ({"suggested_price": 3999}, "SKU A-2: suggestedPrice 3999 is below minPrice 4000."),
-        ({"max_price": 4989}, "SKU A-2: suggestedPrice 4990 is above maxPrice 4989."),
-        ({"supply_price": -1}, "SKU A-2: a price is 0 to 1000000000000 fen."),
         ({"stock": -1}, "SKU A-2: stock -1 is not 0 to 1000000000 units."),
-        ({"costs": (2599, 3500, 3500)}, "SKU A-2: tierCosts: tier-1 2599 is below supplyPrice 2600."),
-        ({"costs": (3600, 3500, 3650)}, "SKU A-2: tierCosts: tier-2 3500 is below 3600 of the higher tier tier-1."),
-        (
-            {"stock": -1, "max_price": 1},
-            "SKU A-2: stock -1 is not 0 to 1000000000 units. SKU A-2: suggestedPrice 4990 is",
-        ),
         ({"options": {"规格=": "大"}}, "SKU A-2: the option 规格= holds"),
         ({"options": {"规格": ""}}, "SKU A-2: the option 规格 must be"),
         ({"sku": "A" * 65}, "sku must be 1 to 64 printable characters"),
     ],
 )
-async def test_prices_that_can_never_be_right(session: AsyncSession, changes: dict[str, Any], told: str) -> None:
+async def test_variants_that_can_never_be_right(session: AsyncSession, changes: dict[str, Any], told: str) -> None:
+    product = await a_draft(session)
+    refusal = await refused_variant(session, product, await a_new_variant(session, **{"sku": "A-2", **changes}))
+    assert isinstance(refusal, errors.BadArgument)
+    assert refusal.message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problems"),
+    [
+        ({"supply_price": 4001, "costs": (4001, 4001, 4001)}, [("supplyPrice", "is above minPrice")]),
+        ({"suggested_price": 3999}, [("suggestedPrice", "is below minPrice")]),
+        ({"max_price": 4989}, [("suggestedPrice", "is above maxPrice")]),
+        ({"supply_price": -1}, [("supplyPrice", "is -1, but a price is 0 to 1000000000000 fen")]),
+        ({"costs": (2599, 3500, 3500)}, [("tierCosts:tier-1", "is below supplyPrice")]),
+        ({"costs": (3600, 3500, 3650)}, [("tierCosts:tier-2", "is below the cost of the higher tier tier-1")]),
+        (
+            {"supply_price": 4001, "max_price": 1, "costs": (4001, 4001, 4001)},
+            [("supplyPrice", "is above minPrice"), ("suggestedPrice", "is above maxPrice")],
+        ),
+    ],
+)
+async def test_prices_that_can_never_be_right(
+    session: AsyncSession, changes: dict[str, Any], problems: list[tuple[str, str]]
+) -> None:
     product = await a_draft(session)
     costs = changes.pop("costs", None)
     variant = await a_new_variant(session, **{"sku": "A-2", **changes})
     if costs:
         variant = variant._replace(tier_costs=dict(zip(variant.tier_costs, costs, strict=True)))
+    refusal = await refused_variant(session, product, variant)
+    assert isinstance(refusal, errors.InvalidPrices)
+    assert list(refusal.problems) == [("A-2", *problem) for problem in problems]
+
+
+async def refused_variant(
+    session: AsyncSession, product: models.Product, variant: catalogue.NewVariant
+) -> errors.Refusal:
+    """Why the variant is not made; nothing was."""
     with pytest.raises(Refused) as refused:
         await catalogue.add_variants(session, product.id, [variant], brand_id=product.brand_id, now=NOW)
-    assert isinstance(refused.value.refusal, errors.BadArgument)
-    assert refused.value.refusal.message.startswith(told)
     assert len((await catalogue.supply_variants(session, [product.id]))[product.id]) == 1
+    return refused.value.refusal
 
 
 async def test_codes_and_skus_are_used_once(session: AsyncSession) -> None:

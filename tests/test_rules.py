@@ -174,13 +174,16 @@ async def test_texts_of_a_store_are_checked_against_the_brands_it_lists(session:
     await stores.select_products(session, store.id, [Choice(one)], **by, now=T0)
     await rule(session, one, Rules(("最好",)))
     await session.execute(update(models.Brand).where(models.Brand.id == await brand_of(session, one)).values(name="甲"))
-    assert await stores.check_words(session, store.id, ["好", "最 好的店", ""]) == [stores.BrokenRule(1, "甲", "最好")]
-    assert await stores.check_words(session, store.id, []) == []
-    other = await brand_of(session, two)
-    assert await stores.check_words(session, store.id, ["最好"], brand_ids=[other]) == [
-        stores.BrokenRule(0, "甲", "最好")
-    ]
-    assert await stores.check_words(session, (await factories.a_store(session)).id, ["最好"], brand_ids=[other]) == []
+    bare = (await factories.a_store(session)).id
+    texts = ["好", "最 好的店", ""]
+    assert await stores.check_words(session, [bare, store.id], texts) == {
+        store.id: [stores.BrokenRule(1, "甲", "最好")]
+    }
+    assert await stores.check_words(session, [store.id], []) == {}
+    assert await stores.check_words(session, [bare], ["最好"], product_ids=[two]) == {}
+    assert await stores.check_words(session, [bare], ["好", "最好"], product_ids=[one, two]) == {
+        bare: [stores.BrokenRule(1, "甲", "最好")]
+    }
 
 
 async def a_customer_who(session: AsyncSession, store: models.Store, *, paid: bool, bound: bool) -> int:

@@ -4,6 +4,7 @@ from s2b2c.catalogue.allotments import Allotment, AllotmentsPage, Aside, allotme
 from s2b2c.catalogue.content import Field, FieldDiff
 from s2b2c.catalogue.fitting import fit_listings
 from s2b2c.catalogue.indexing import count_cohorts, index_products
+from s2b2c.catalogue.prices import tiers_by_rank
 from s2b2c.catalogue.pricing import (
     NewPrices,
     PricesChanged,
@@ -12,7 +13,6 @@ from s2b2c.catalogue.pricing import (
     cancel_price_changes,
     change_prices,
     price_history,
-    tiers_by_rank,
     upcoming_prices,
 )
 from s2b2c.catalogue.reviews import (

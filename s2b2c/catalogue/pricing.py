@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -11,10 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import BigInteger
 
 from s2b2c.catalogue.fitting import fit_listings
-from s2b2c.db import AnyRow
-from s2b2c.errors import BadArgument, InvalidPrices, NotFound, PriceProblem, Refused, WrongState
-from s2b2c.models import ScheduledPrice, Tier, Variant
-from s2b2c.money import MAX_AMOUNT
+from s2b2c.catalogue.prices import check_prices
+from s2b2c.errors import BadArgument, NotFound, Refused, WrongState
+from s2b2c.models import ScheduledPrice, Variant
 from s2b2c.sql import statements
 
 FURTHEST = timedelta(days=731)
@@ -146,42 +144,7 @@ async def _checked(session: AsyncSession, brand_id: int, changes: Sequence[NewPr
     skus = {row.id: row.sku for row in found}
     if len(skus) < len(ids):
         raise Refused(NotFound("Not all of these are variants of yours: read your products again."))
-    tiers = (await session.execute(select(Tier.id, Tier.code, Tier.rank).order_by(Tier.rank))).all()
-    if any(set(change.tier_costs) - {tier.id for tier in tiers} for change in changes):
-        raise Refused(NotFound("There is no such tier: read the tiers of your variants again."))
-    problems = [problem for change in changes for problem in _problems(skus[change.variant_id], change, tiers)]
-    if problems:
-        raise Refused(
-            InvalidPrices(f"{len(problems)} of the prices can never be right: mend them all.", tuple(problems))
-        )
-    return [[change.tier_costs.get(tier.id) for tier in tiers] for change in changes]
-
-
-def _problems(sku: str, change: NewPrices, tiers: Sequence[AnyRow]) -> list[PriceProblem]:
-    costs = {f"tierCosts:{tier.code}": change.tier_costs[tier.id] for tier in tiers if tier.id in change.tier_costs}
-    amounts = {
-        "supplyPrice": change.supply_price,
-        "suggestedPrice": change.suggested_price,
-        "minPrice": change.min_price,
-        "maxPrice": change.max_price,
-        **costs,
-    }
-    wrong = [
-        PriceProblem(sku, field, f"is {amount}, but a price is 0 to {MAX_AMOUNT} fen")
-        for field, amount in amounts.items()
-        if not 0 <= amount <= MAX_AMOUNT
-    ]
-    bounds = [
-        ("supplyPrice", change.supply_price > change.min_price, "is above minPrice"),
-        ("suggestedPrice", change.suggested_price < change.min_price, "is below minPrice"),
-        ("suggestedPrice", change.suggested_price > change.max_price, "is above maxPrice"),
-        *((field, cost < change.supply_price, "is below supplyPrice") for field, cost in costs.items()),
-        *(
-            (below, costs[below] < costs[above], f"is below the cost of the higher tier {above.partition(':')[2]}")
-            for above, below in pairwise(costs)
-        ),
-    ]
-    return wrong + [PriceProblem(sku, field, message) for field, is_wrong, message in bounds if is_wrong]
+    return await check_prices(session, ((skus[change.variant_id], change) for change in changes))
 
 
 def _array(costs: Sequence[int | None]) -> str:
@@ -220,9 +183,3 @@ async def _pages(session: AsyncSession, name: str, pages: Sequence[PricesPage]) 
     for row in rows:
         found[row.n - 1].append(row)
     return found
-
-
-async def tiers_by_rank(session: AsyncSession) -> Sequence[AnyRow]:
-    """Rows of (id, code, rank, name, is_leader): what the tier costs of a price stand for, by rank."""
-    found = await session.execute(select(Tier.id, Tier.code, Tier.rank, Tier.name, Tier.is_leader).order_by(Tier.rank))
-    return found.all()

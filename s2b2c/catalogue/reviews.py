@@ -53,7 +53,8 @@ async def create_product(
 ) -> int:
     """A product in the state draft, with its first revision: all of `content`. Returns its id.
 
-    Raises Refused: BadArgument, NotFound for a tier, AlreadyTaken for a code or a SKU that the brand has already.
+    Raises Refused: BadArgument, InvalidPrices, NotFound for a tier, AlreadyTaken for a code or a SKU that the brand
+    has already.
     """
     check_line("code", code, 64)
     check_content(content)

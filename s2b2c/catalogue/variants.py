@@ -1,7 +1,7 @@
 """Variants with their first prices, and their stock."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,15 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c.catalogue.content import check_line
 from s2b2c.catalogue.fitting import fit_listings
 from s2b2c.catalogue.locking import lock_product
+from s2b2c.catalogue.prices import check_prices
 from s2b2c.errors import AlreadyTaken, BadArgument, NotFound, Refusal, Refused, WrongState
-from s2b2c.models import Brand, Tier
-from s2b2c.money import MAX_AMOUNT
+from s2b2c.models import Brand
 from s2b2c.sql import statements
 
 MAX_STOCK = 10**9
 _MAX_OPTIONS = 10
 _MAX_OPTION_LENGTH = 80
-_PROBLEMS_TOLD = 20
+_SKUS_TOLD = 20
 
 
 class NewVariant(NamedTuple):
@@ -59,8 +59,8 @@ async def add_variants(
     """More variants of a product, in any state of it; they are sold at once where it is listed.
 
     A listing whose price does not fit them is brought back into the band, or leaves its store, and its owner is told.
-    Raises Refused: NotFound for a product that is not the brand's or a tier that is not there, BadArgument, and
-    AlreadyTaken for a SKU that the brand has already.
+    Raises Refused: NotFound for a product that is not the brand's or a tier that is not there, BadArgument,
+    InvalidPrices, and AlreadyTaken for a SKU that the brand has already.
     """
     await lock_brand(session, brand_id)
     product = await lock_product(session, product_id, brand_id=brand_id)
@@ -80,29 +80,23 @@ async def insert_variants(
     session: AsyncSession, product_id: int, variants: Sequence[NewVariant], *, brand_id: int
 ) -> None:
     """Raises Refused as `add_variants`; the caller has locked the brand."""
-    tiers = {tier.id: tier for tier in await session.scalars(select(Tier).order_by(Tier.rank))}
     for variant in variants:
         _check_names(variant)
-        if not set(variant.tier_costs) <= set(tiers):
-            raise Refused(NotFound(f"SKU {variant.sku}: there is no such tier, read the tiers again."))
+        if not 0 <= variant.stock <= MAX_STOCK:
+            raise Refused(BadArgument(f"SKU {variant.sku}: stock {variant.stock} is not 0 to {MAX_STOCK} units."))
     if len({variant.sku for variant in variants}) < len(variants):
         raise Refused(BadArgument("A SKU is named twice: send each variant once."))
-    problems = [f"SKU {it.sku}: {problem}." for it in variants for problem in _price_problems(it, tiers)]
-    if problems:
-        raise Refused(BadArgument(" ".join(problems[:_PROBLEMS_TOLD])))
-    ranks = max((tier.rank for tier in tiers.values()), default=0)
-    rows = []
-    for number, variant in enumerate(variants):
-        costs: list[int | None] = [None] * ranks
-        for tier_id, cost in variant.tier_costs.items():
-            costs[tiers[tier_id].rank - 1] = cost
-        rows.append({**variant._asdict(), "n": number, "options": dict(variant.options), "tier_costs": costs})
+    costs = await check_prices(session, ((variant.sku, variant) for variant in variants))
+    rows = [
+        {**variant._asdict(), "n": number, "options": dict(variant.options), "tier_costs": by_rank}
+        for number, (variant, by_rank) in enumerate(zip(variants, costs, strict=True))
+    ]
     taken = await session.scalars(
         statements("products")["insert_variants"],
         {"product_id": product_id, "brand_id": brand_id, "variants": json.dumps(rows)},
     )
     if skus := taken.all():
-        raise Refused(AlreadyTaken(f"You have these SKUs already: {', '.join(skus[:_PROBLEMS_TOLD])}. Choose others."))
+        raise Refused(AlreadyTaken(f"You have these SKUs already: {', '.join(skus[:_SKUS_TOLD])}. Choose others."))
 
 
 async def set_stock(
@@ -157,28 +151,3 @@ def _check_names(variant: NewVariant) -> None:
         # What files write as 口味=鸡肉;规格=1.5kg comes back in as it went out.
         if ";" in name + value or "=" in name:
             raise Refused(BadArgument(f"SKU {variant.sku}: the option {name} holds a semicolon or an equals sign."))
-
-
-def _price_problems(variant: NewVariant, tiers: Mapping[int, Tier]) -> Iterator[str]:
-    """The invariants of `Price`, each with the field that breaks it."""
-    amounts = (variant.supply_price, variant.suggested_price, variant.min_price, variant.max_price)
-    if not all(0 <= amount <= MAX_AMOUNT for amount in (*amounts, *variant.tier_costs.values())):
-        yield f"a price is 0 to {MAX_AMOUNT} fen"
-    if not 0 <= variant.stock <= MAX_STOCK:
-        yield f"stock {variant.stock} is not 0 to {MAX_STOCK} units"
-    if variant.supply_price > variant.min_price:
-        yield f"supplyPrice {variant.supply_price} is above minPrice {variant.min_price}"
-    if variant.suggested_price < variant.min_price:
-        yield f"suggestedPrice {variant.suggested_price} is below minPrice {variant.min_price}"
-    if variant.suggested_price > variant.max_price:
-        yield f"suggestedPrice {variant.suggested_price} is above maxPrice {variant.max_price}"
-    above: tuple[Tier, int] | None = None
-    for tier_id, tier in tiers.items():
-        if (cost := variant.tier_costs.get(tier_id)) is None:
-            continue
-        if cost < variant.supply_price:
-            yield f"tierCosts: {tier.code} {cost} is below supplyPrice {variant.supply_price}"
-        if above is not None and cost < above[1]:
-            yield f"tierCosts: {tier.code} {cost} is below {above[1]} of the higher tier {above[0].code}"
-        if above is None or cost > above[1]:
-            above = (tier, cost)

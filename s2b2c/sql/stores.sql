@@ -191,12 +191,18 @@ CROSS JOIN LATERAL (
 ORDER BY asked.n, life.since DESC
 
 -- name: broken_rules
--- What texts of a store hold that the brands whose products it lists, or any of `brand_ids`, ban.
-SELECT t.n, b.name AS brand, banned_word(t.words, r.banned_words) AS word
-FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS t (words, n)
-CROSS JOIN brand_rules r
-JOIN brands b ON b.id = r.brand_id
-WHERE (r.brand_id = ANY(CAST(:brand_ids AS bigint[]))
-       OR r.brand_id IN (SELECT p.brand_id FROM listings l JOIN products p ON p.id = l.product_id WHERE l.store_id = :store_id))
-  AND banned_word(t.words, r.banned_words) IS NOT NULL
-ORDER BY t.n, r.brand_id
+-- What texts hold that the brands which these stores list, or those of `product_ids`, ban: by store.
+WITH broken AS MATERIALIZED (
+    SELECT t.n, r.brand_id, b.name AS brand, banned_word(t.words, r.banned_words) AS word
+    FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS t (words, n)
+    CROSS JOIN brand_rules r
+    JOIN brands b ON b.id = r.brand_id
+    WHERE banned_word(t.words, r.banned_words) IS NOT NULL
+)
+SELECT s.store_id, broken.n, broken.brand, broken.word
+FROM broken
+CROSS JOIN unnest(CAST(:store_ids AS bigint[])) AS s (store_id)
+WHERE broken.brand_id IN (SELECT brand_id FROM products WHERE id = ANY(CAST(:product_ids AS bigint[])))
+   OR EXISTS (SELECT FROM listings l JOIN products p ON p.id = l.product_id
+              WHERE l.store_id = s.store_id AND p.brand_id = broken.brand_id)
+ORDER BY s.store_id, broken.n, broken.brand_id

@@ -13,7 +13,8 @@ from s2b2c.errors import BadArgument, NotFound, Refusal, Refused, WrongState
 from s2b2c.models import Listing, Store
 from s2b2c.sql import statements
 from s2b2c.stores import blocks
-from s2b2c.stores.settings import current, write_settings
+from s2b2c.stores.settings import current, texts_of, write_settings
+from s2b2c.stores.words import check_words
 
 Part = Literal["decoration", "hours", "listings"]
 
@@ -159,6 +160,9 @@ async def _copy(
     include_words: bool,  # noqa: FBT001  both callers hand on what they got
 ) -> list[Copied | Refusal]:
     outcomes = {store_id: _refusal(found.stores.get(store_id)) for store_id in store_ids}
+    if "decoration" in parts:
+        for store_id, refusal in (await _broken_rules(session, model, found)).items():
+            outcomes[store_id] = outcomes[store_id] or refusal
     targets = [found.stores[store_id] for store_id, refusal in outcomes.items() if refusal is None]
     counts: Mapping[int, AnyRow] = {}
     if "listings" in parts:
@@ -166,6 +170,20 @@ async def _copy(
     changed = await _copy_settings(session, model, targets, parts, account_id, now)
     copied = {store.id: _copied(store, changed, counts.get(store.id), parts, len(targets)) for store in targets}
     return [outcomes[store_id] or copied[store_id] for store_id in store_ids]
+
+
+async def _broken_rules(session: AsyncSession, model: AnyRow, found: _Locked) -> dict[int, Refusal]:
+    """The stores that may not say what the model's decoration says, by the brands they list or are about to."""
+    texts = [text for _, text in texts_of("", blocks.written(blocks.read(model.blocks, model.blocks_version)))]
+    targets = [store_id for store_id in found.stores if store_id != model.id]
+    broken = await check_words(session, targets, texts, product_ids=found.product_ids)
+    return {
+        store_id: WrongState(
+            f"The model's decoration holds the word {rules[0].word}, which {rules[0].brand} bans in this store: "
+            "copy the other parts alone, or let the model use other words."
+        )
+        for store_id, rules in broken.items()
+    }
 
 
 async def _copy_listings(

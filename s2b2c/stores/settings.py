@@ -74,7 +74,7 @@ def _check_texts(texts: Mapping[str, str]) -> None:
 
 async def _check_rules(session: AsyncSession, store_id: int, texts: Mapping[str, str]) -> None:
     """Raises Refused(BadArgument) with the path of a text that a brand in this store bans a word of."""
-    for broken in await check_words(session, store_id, list(texts.values())):
+    for broken in (await check_words(session, [store_id], list(texts.values()))).get(store_id, []):
         path = list(texts)[broken.number]
         raise Refused(BadArgument(f"{path}: {broken.brand} bans the word {broken.word}: use other words."))
 
@@ -95,7 +95,7 @@ async def update_store(
     closed or its owner may not sell.
     """
     settings = checked(Settings, given)
-    texts = dict(_texts("", settings.model_dump()))
+    texts = dict(texts_of("", settings.model_dump()))
     _check_texts(texts)
     store = await lock_shelf(session, store_id, distributor_id, [])
     await _check_rules(session, store_id, texts)
@@ -147,7 +147,7 @@ async def set_persona(session: AsyncSession, brand_id: int, given: Mapping[str, 
     """What a brand tells of itself, or nothing any more. Raises Refused(BadArgument)."""
     persona = None if given is None else checked(Persona, given, at="persona")
     if persona is not None:
-        _check_texts(dict(_texts("persona", persona.model_dump())))
+        _check_texts(dict(texts_of("persona", persona.model_dump())))
     told = None if persona is None else persona.model_dump(mode="json")
     await session.execute(update(Brand).where(Brand.id == brand_id).values(persona=told))
     return persona
@@ -196,15 +196,15 @@ async def _check_products(session: AsyncSession, store_id: int, chosen: Sequence
             raise Refused(NotFound(f"{path}: the store does not list this product. Choose it first, or take it out."))
 
 
-def _texts(path: str, value: Any) -> Iterator[tuple[str, str]]:
+def texts_of(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """The words for people in a document that are not empty, by their paths."""
     if isinstance(value, dict):
         path += f".{value['type']}" if "type" in value else ""
         for name, inner in value.items():
             if name != "type" and not name.endswith("_url"):
-                yield from _texts(f"{path}.{to_camel(name)}" if path else to_camel(name), inner)
+                yield from texts_of(f"{path}.{to_camel(name)}" if path else to_camel(name), inner)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _texts(f"{path}[{number}]", inner)
+            yield from texts_of(f"{path}[{number}]", inner)
     elif isinstance(value, str) and value:
         yield path, value

@@ -17,11 +17,17 @@ class BrokenRule(NamedTuple):
 
 
 async def check_words(
-    session: AsyncSession, store_id: int, texts: Sequence[str], *, brand_ids: Sequence[int] = ()
-) -> list[BrokenRule]:
-    """The banned words in texts of a store, like its title: by the brands it lists, and by these. One of each brand."""
+    session: AsyncSession, store_ids: Sequence[int], texts: Sequence[str], *, product_ids: Sequence[int] = ()
+) -> dict[int, list[BrokenRule]]:
+    """The banned words in texts of stores, like their titles: of each store that may not say them all.
+
+    By the brands that it lists, and by those of these products; one word of each text and brand.
+    """
     found = await session.execute(
         statements("stores")["broken_rules"],
-        {"store_id": store_id, "texts": list(texts), "brand_ids": list(brand_ids)},
+        {"store_ids": list(store_ids), "texts": list(texts), "product_ids": list(product_ids)},
     )
-    return [BrokenRule(row.n - 1, row.brand, row.word) for row in found]
+    broken: dict[int, list[BrokenRule]] = {}
+    for row in found:
+        broken.setdefault(row.store_id, []).append(BrokenRule(row.n - 1, row.brand, row.word))
+    return broken

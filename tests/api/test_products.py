@@ -42,14 +42,14 @@ async def test_what_a_brand_may_not_make(api: Api) -> None:
         ("BadArgument", {"code": " "}),
         ("BadArgument", {"code": "N", "images": ["ftp://x"]}),
         ("BadArgument", {"code": "N", "variants": []}),
-        ("BadArgument", {"code": "N", "variants": [cheap]}),
+        ("InvalidPrices", {"code": "N", "variants": [cheap]}),
         ("BadArgument", {"code": "N", "variants": [twice]}),
         ("NotFound", {"code": "N", "variants": [nowhere]}),
     ):
         await refuses(api, kind, "brand/CreateProduct", brand, input={**new, **wrong})
     for kind, variants in (
         ("AlreadyTaken", [variant]),
-        ("BadArgument", [cheap]),
+        ("InvalidPrices", [cheap]),
         ("BadArgument", []),
         ("NotFound", [nowhere]),
     ):

@@ -151,11 +151,11 @@ class StockSet:
 
 
 CreateProductResult = Annotated[
-    SupplyProduct | errors.BadArgument | errors.NotFound | errors.AlreadyTaken,
+    SupplyProduct | errors.BadArgument | errors.InvalidPrices | errors.NotFound | errors.AlreadyTaken,
     strawberry.union("CreateProductResult"),
 ]
 AddVariantsResult = Annotated[
-    SupplyProduct | errors.BadArgument | errors.NotFound | errors.AlreadyTaken,
+    SupplyProduct | errors.BadArgument | errors.InvalidPrices | errors.NotFound | errors.AlreadyTaken,
     strawberry.union("AddVariantsResult"),
 ]
 ReviseProductResult = Annotated[
