@@ -102,6 +102,27 @@ class Loaders:
         return DataLoader(load)
 
     @cached_property
+    def product_events(self) -> DataLoader[catalogue.EventsPage, Sequence[AnyRow]]:
+        """By product and page."""
+
+        async def load(keys: list[catalogue.EventsPage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return list(await catalogue.product_events(session, keys))
+
+        return DataLoader(load)
+
+    @cached_property
+    def product_details(self) -> DataLoader[int, AnyRow]:
+        """By product_id."""
+
+        async def load(keys: list[int]) -> list[AnyRow]:
+            async with self._db.read() as session:
+                found = await catalogue.details(session, keys)
+            return [found[key] for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
     def past_revisions(self) -> DataLoader[catalogue.ReviewsPage, Sequence[catalogue.Revision]]:
         """By product and page."""
 

@@ -2,6 +2,7 @@
 
 from s2b2c.catalogue.allotments import Allotment, AllotmentsPage, Aside, allotments, set_allotments
 from s2b2c.catalogue.content import Field, FieldDiff
+from s2b2c.catalogue.events import EventsPage, product_events, record
 from s2b2c.catalogue.fitting import fit_listings
 from s2b2c.catalogue.indexing import count_cohorts, index_products
 from s2b2c.catalogue.prices import tiers_by_rank
@@ -23,7 +24,6 @@ from s2b2c.catalogue.reviews import (
     in_review,
     open_revisions,
     past_revisions,
-    record,
     reject,
     review_key,
     revise,
@@ -33,7 +33,14 @@ from s2b2c.catalogue.reviews import (
 )
 from s2b2c.catalogue.rules import Rules, rules_history, rules_of, set_rules
 from s2b2c.catalogue.selecting import OnOffer, Sort, Wanted, on_offer, one_on_offer
-from s2b2c.catalogue.supply import SupplyVariant, TierCost, product_of_brand, products_of_brand, supply_variants
+from s2b2c.catalogue.supply import (
+    SupplyVariant,
+    TierCost,
+    details,
+    product_of_brand,
+    products_of_brand,
+    supply_variants,
+)
 from s2b2c.catalogue.variants import NewVariant, StockChange, StockLevel, add_variants, set_stock
 from s2b2c.catalogue.withdrawal import Reach, reach, relist, withdraw
 
@@ -41,6 +48,7 @@ __all__ = [
     "Allotment",
     "AllotmentsPage",
     "Aside",
+    "EventsPage",
     "Field",
     "FieldDiff",
     "NewPrices",
@@ -66,6 +74,7 @@ __all__ = [
     "change_prices",
     "count_cohorts",
     "create_product",
+    "details",
     "fit_listings",
     "in_review",
     "index_products",
@@ -74,6 +83,7 @@ __all__ = [
     "open_revisions",
     "past_revisions",
     "price_history",
+    "product_events",
     "product_of_brand",
     "products_of_brand",
     "reach",

@@ -15,12 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
 
 from s2b2c.catalogue.content import FieldDiff, check_content, check_line, diff
+from s2b2c.catalogue.events import record
 from s2b2c.catalogue.indexing import mark_stale
 from s2b2c.catalogue.locking import lock_product
 from s2b2c.catalogue.variants import NewVariant, insert_variants, lock_brand
 from s2b2c.db import MAX_INT64, AnyRow, page
 from s2b2c.errors import AlreadyTaken, BadArgument, NotFound, Refused, WrongState
-from s2b2c.models import Brand, Notice, Product, ProductEvent, ProductRevision
+from s2b2c.models import Brand, Notice, Product, ProductRevision
 
 MAX_REASON_LENGTH = 500
 _OPEN = ("draft", "in_review")
@@ -183,23 +184,6 @@ async def reopen(session: AsyncSession, product: Product, *, now: datetime) -> b
         return False
     await _end(session, product, revision, "withdrawn", now=now)
     return True
-
-
-async def record(
-    session: AsyncSession,
-    product_id: int,
-    kind: str,
-    *,
-    now: datetime,
-    account_id: int,
-    reason: str | None = None,
-    facts: Mapping[str, int] | None = None,
-) -> None:
-    await session.execute(
-        insert(ProductEvent).values(
-            product_id=product_id, at=now, kind=kind, account_id=account_id, reason=reason, facts=dict(facts or {})
-        )
-    )
 
 
 async def tell_brand(session: AsyncSession, product: Product, kind: str, *, now: datetime, **facts: str) -> None:

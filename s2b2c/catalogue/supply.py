@@ -77,6 +77,16 @@ async def product_of_brand(session: AsyncSession, brand_id: int | None, product_
     return next((row for row in rows if row.id == product_id), None)
 
 
+async def details(session: AsyncSession, product_ids: Sequence[int]) -> dict[int, AnyRow]:
+    """What products tell where they are looked at: rows of (id, image_url, more_images, description) by id."""
+    rows = await session.execute(
+        select(Product.id, Product.image_url, Product.more_images, Product.description).where(
+            Product.id == any_(literal(list(product_ids), ARRAY(BigInteger)))
+        )
+    )
+    return {row.id: row for row in rows}
+
+
 class TierCost(NamedTuple):
     """What one unit costs a distributor of the tier, in fen."""
 

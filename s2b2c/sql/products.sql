@@ -44,6 +44,19 @@ WITH wanted AS (
 )
 SELECT * FROM judged ORDER BY n
 
+-- name: events
+-- Pages of what became of each product, the newest first.
+SELECT asked.n, e.*
+FROM unnest(CAST(:product_ids AS bigint[]), CAST(:befores AS bigint[]), CAST(:limits AS bigint[]))
+    WITH ORDINALITY AS asked (product_id, before, most, n)
+CROSS JOIN LATERAL (
+    SELECT * FROM product_events e
+    WHERE e.product_id = asked.product_id AND (asked.before IS NULL OR e.id < asked.before)
+    ORDER BY e.id DESC
+    LIMIT asked.most
+) AS e
+ORDER BY asked.n, e.id DESC
+
 -- name: lock_stores
 -- The stores that list a product, as whoever writes listings locks them.
 SELECT count(*)

@@ -24,7 +24,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "OpeningHours": "spans closedDays",
         "OpenSpan": "day opens closes",
         "Money": "amount currency",
-        "Product": "id title category tonalities audiences imageUrl brand",
+        "Product": "id title category tonalities audiences imageUrl brand images description",
         "Brand": "id name persona",
         "Variant": "id sku options inStock",
         "Option": "name value",
@@ -120,6 +120,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "PriceProblem": "sku field message",
         "Invited": "token expiresAt",
         "WithdrawalReach": "stores distributors orders amount",
+        "ProductEvent": "at kind reason withdrawn by",
+        "Withdrawn": "stores distributors orders amount",
         "ProductRelisted": "id state",
         "FieldDiff": "field before after",
         "SupplyVariant": (
@@ -160,7 +162,7 @@ MATRIX: dict[str, dict[str, str]] = {
         ),
         "PartnerNode": "id",
         "CatalogueProduct": (
-            "id title category tonalities audiences imageUrl brand lowestPrice highestPrice suggestedPrice "
+            "id title category tonalities audiences imageUrl brand images description lowestPrice highestPrice suggestedPrice "
             "priceTier cost earning inMyStores storesLikeMine unitsLikeMine variants"
         ),
         "MoneyRange": "lowest highest",
@@ -214,7 +216,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "SupplyOrderLine": "lineNo productTitle sku options quantity refundedUnits shippedUnits unitsToShip",
         "SupplyProduct": (
             "id code title category tonalities audiences imageUrl state listedIn variants images description "
-            "revision reviews"
+            "revision reviews events"
         ),
         "PricesChanged": "changes listings",
         "PriceChangesCancelled": "changes",
@@ -339,7 +341,9 @@ MATRIX: dict[str, dict[str, str]] = {
             "rejectProduct"
         ),
         "JobRetried": "id",
-        "PlatformProduct": "id brand code title category tonalities audiences images description state variants",
+        "PlatformProduct": (
+            "id brand code title category tonalities audiences images description state variants events"
+        ),
         "ProductReview": "id state diff createdAt submittedAt reviewedAt reason product",
     },
 }

@@ -44,7 +44,7 @@ async def test_the_catalogue(sample: Api, case: str, variables: dict[str, Any]) 
 
 
 async def test_one_product(sample: Api) -> None:
-    await check(sample, "partner/Product", await _as(sample), id=encode("product", 1), price=12000, statements=3)
+    await check(sample, "partner/Product", await _as(sample), id=encode("product", 1), price=12000, statements=4)
 
 
 async def test_a_store_of_ones_own(sample: Api) -> None:
@@ -121,7 +121,7 @@ async def test_choosing(own_sample: Api) -> None:
     store = encode("store", 1)
     one, *more = await _offered(own_sample, token, 4)
     await check(
-        own_sample, "partner/SelectProduct", token, store=store, product={"product": one, "pitch": "试过"}, statements=3
+        own_sample, "partner/SelectProduct", token, store=store, product={"product": one, "pitch": "试过"}, statements=4
     )
     wanted: list[dict[str, Any]] = [{"product": product} for product in (one, *more)]
     wanted[1] |= {"price": 1}

@@ -84,6 +84,7 @@ async def test_a_product_from_its_draft_to_the_market(own_sample: Api) -> None:
     await check(api, "operator/ApproveProduct", operator, revision=edge["node"]["id"], statements=12, most=12)
     await check(api, "brand/Product", brand, case="approved", id=key, statements=4)
     await check(api, "brand/ProductReviews", brand, id=key, first=2, statements=3)
+    await check(api, "brand/ProductEvents", brand, id=key, events=20, statements=4)
     answer = await api.run("brand/Notices", brand, unreadOnly=True)
     kinds = [edge["node"]["kind"] for edge in answer["data"]["brand"]["notices"]["edges"]]
     assert kinds[:2] == ["PRODUCT_APPROVED", "PRODUCT_REJECTED"]
@@ -115,3 +116,4 @@ async def test_stock_and_withdrawal(own_sample: Api) -> None:
     await check(api, "brand/RelistProduct", brand, product=key, statements=7, most=7)
     await check(api, "operator/WithdrawProduct", operator, product=key, reason="抽检不合格", statements=12, most=12)
     await check(api, "operator/RelistProduct", operator, product=key, statements=8, most=8)
+    await check(api, "operator/ProductEvents", operator, search=product["code"], statements=4)

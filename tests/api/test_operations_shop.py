@@ -13,4 +13,4 @@ async def test_the_front_of_a_store(sample: Api) -> None:
 
 
 async def test_one_product(sample: Api) -> None:
-    await check(sample, "shop/Product", slug="hangzhou", id=encode("product", 45), statements=3)
+    await check(sample, "shop/Product", slug="hangzhou", id=encode("product", 45), statements=4)

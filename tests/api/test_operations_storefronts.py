@@ -93,7 +93,7 @@ async def test_a_model_is_copied(own_sample: Api) -> None:
     await check(api, "partner/ModelStores", await api.token("distributor", distributor="ZJ-WZ"), statements=2)
     targets = [encode("store", number) for number in (2, 3)]
     parts = ["DECORATION", "HOURS", "LISTINGS"]
-    await check(api, "operator/CopyStore", operator, model=STORE, stores=targets, parts=parts, statements=7, most=7)
+    await check(api, "operator/CopyStore", operator, model=STORE, stores=targets, parts=parts, statements=8, most=8)
     again = await done(api, "operator/CopyStore", operator, model=STORE, stores=targets, parts=parts)
     assert [(it["settingsChanged"], it["added"]) for it in again["results"]] == [(False, 0)] * 2
     theirs = await api.token("distributor", distributor="ZJ-HZ-01")
@@ -105,8 +105,8 @@ async def test_a_model_is_copied(own_sample: Api) -> None:
         store=encode("store", 8),
         parts=parts,
         includeWords=True,
-        statements=7,
-        most=7,
+        statements=8,
+        most=8,
     )
     notices = await api.run("partner/Notices", await api.token("distributor", distributor="ZJ-WZ"))
     newest = notices["data"]["partner"]["notices"]["edges"][0]["node"]

@@ -135,6 +135,15 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "CANCELLED": ("已取消", "Cancelled"),
         "REFUSED": ("未生效", "Not applied"),
     },
+    "ProductEventKind": {
+        "CREATED": ("已创建", "Created"),
+        "SUBMITTED": ("已提交审核", "Submitted"),
+        "TAKEN_BACK": ("已撤回", "Taken back"),
+        "APPROVED": ("审核通过", "Approved"),
+        "REJECTED": ("审核未通过", "Rejected"),
+        "LISTED": ("已上架", "Listed"),
+        "WITHDRAWN": ("已撤架", "Withdrawn"),
+    },
     "ProductField": {
         "TITLE": ("标题", "Title"),
         "CATEGORY": ("类目", "Category"),

@@ -8,16 +8,18 @@ from s2b2c import catalogue
 from s2b2c.api.context import Info
 from s2b2c.api.types import errors
 from s2b2c.api.types.brands import Brand
+from s2b2c.api.types.catalogue import images
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.pricing import TierCostInput
-from s2b2c.api.types.revisions import ProductRevision, images
+from s2b2c.api.types.product_events import HasEvents
+from s2b2c.api.types.revisions import ProductRevision
 from s2b2c.api.types.supply import ProductState, SupplyProduct, SupplyVariant
 
 
 @strawberry.type(description="A product (SPU) as the platform sees it.")
-class PlatformProduct:
+class PlatformProduct(HasEvents):
     is_type_of: ClassVar[Any] = classmethod(errors.done)
 
     id: strawberry.ID = id_of("product")

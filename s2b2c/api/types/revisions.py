@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Any
 
 import strawberry
 
@@ -48,8 +47,3 @@ class ProductRevision:
     submitted_at: datetime | None = strawberry.field(description="When its review began; null of a draft.")
     reviewed_at: datetime | None = strawberry.field(description="When the platform answered; null before.")
     reason: str | None = strawberry.field(description="Why it was rejected; else null.")
-
-
-def images(row: Any) -> list[str]:
-    """The addresses of the pictures of a product, in their order."""
-    return [] if row.image_url is None else [row.image_url, *row.more_images]

@@ -9,13 +9,14 @@ import strawberry
 from s2b2c import catalogue
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
-from s2b2c.api.types.catalogue import Variant
+from s2b2c.api.types.catalogue import Variant, images
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.nodes import BrandNode
 from s2b2c.api.types.pricing import PriceChange, PriceSpan, TierCost
-from s2b2c.api.types.revisions import ProductRevision, images
+from s2b2c.api.types.product_events import HasEvents
+from s2b2c.api.types.revisions import ProductRevision
 from s2b2c.api.types.stores import Store
 
 
@@ -86,7 +87,7 @@ def _page(variant_id: int, page: Page) -> catalogue.PricesPage:
 
 
 @strawberry.type(description="A product (SPU) as its brand sees it.")
-class SupplyProduct(BrandNode):
+class SupplyProduct(BrandNode, HasEvents):
     id: strawberry.ID = id_of("product")
     code: str
     title: str
