@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import catalogue, models, notices, orders, stores
+from s2b2c.audit import audit
 from s2b2c.catalogue import Rules
 from s2b2c.db import Database
 from s2b2c.errors import BreaksBrandRules, Refused
@@ -101,6 +102,19 @@ async def test_new_rules_bring_all_stores_in_line_and_tell_each_owner_once(sessi
         f"「{title}」在店铺「{second.title}」的自写文案已清空：不符合品牌的新规则。"
     )
     assert told[0].facts["emptied"] == told[0].facts["clamped"] == 1
+
+
+async def test_the_audit_finds_a_price_below_the_floor(session: AsyncSession) -> None:
+    """One that the band and the tier's cost allow."""
+    store, (one, *_), by = await a_shop(session)
+    await rule(session, one, Rules(floor_bps=10_000))
+    (listing,) = await stores.select_products(session, store.id, [Choice(one)], **by, now=T0)
+    assert isinstance(listing, stores.OwnListing)
+    before = await audit(session)
+    assert (listing.price, [breach for breach in before if breach.check == "listing_prices"]) == (4990, [])
+    await session.execute(update(models.Listing).values(price=4989))
+    (found,) = [breach for breach in await audit(session) if breach not in before]
+    assert (found.check, [key for key, _ in found.rows]) == ("listing_prices", [f"listings {store.id}/{one}"])
 
 
 async def test_the_same_rules_again_change_nothing_and_all_stay_on_record(db: Database) -> None:
