@@ -2,10 +2,12 @@
 
 from datetime import datetime, timedelta
 
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.catalogue import words
+from s2b2c.db import BY_KEY
 from s2b2c.models import StaleProduct
 from s2b2c.sql import statements
 
@@ -18,11 +20,16 @@ async def mark_stale(session: AsyncSession, product_id: int) -> None:
     await session.execute(insert(StaleProduct).values(product_id=product_id).on_conflict_do_nothing())
 
 
+# Right after an import the planner knows nothing of the new rows, and would read whole tables for each product.
+_BY_KEY = text(f"SELECT {BY_KEY}")
+
+
 async def index_products(session: AsyncSession, limit: int = 5_000) -> int:
     """Describe anew the next products that changed, for those who search; how many there were, 0 when none are left."""
     blocks = statements("selecting")
     stale = (await session.scalars(blocks["take_stale"], {"limit": limit})).all()
     if stale:
+        await session.execute(_BY_KEY)
         rows = (await session.execute(blocks["describe"], {"product_ids": stale})).all()
         await session.execute(
             blocks["keep"],
