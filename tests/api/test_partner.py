@@ -72,7 +72,7 @@ async def test_a_product_is_chosen_at_the_suggested_price(api: Api) -> None:
     assert chosen["id"] == encode("listing", shop.store.id, shop.products[2])
     assert (chosen["price"]["amount"], chosen["pitch"], chosen["position"]) == (4990, "好吃\n真的", 11)
     assert chosen["product"]["title"] == "商品2"
-    assert len(api.statements) == 3, api.statements
+    assert len(api.statements) == 4, api.statements
     assert await shelf(api.db, shop) == [(0, 4990, 10, "", False), (2, 4990, 11, "好吃\n真的", False)]
 
 
