@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,6 +25,7 @@ from s2b2c import (
     backup,
     cli_accounts,
     cli_plans,
+    cli_settlements,
     crypto,
     embedded,
     exports,
@@ -36,13 +37,12 @@ from s2b2c import (
     processes,
     ranking,
     resealing,
-    settlements,
     worker,
 )
 from s2b2c.api import documents, schema
 from s2b2c.api.rates import Rates
 from s2b2c.app import Webhook, create_app
-from s2b2c.config import CHECKOUT, SHANGHAI, resource, settings, state_dir
+from s2b2c.config import CHECKOUT, resource, settings, state_dir
 from s2b2c.db import Database, MigrationError, check_current, migrate
 from s2b2c.errors import Refused
 from s2b2c.processes import CommandError
@@ -66,6 +66,7 @@ app = typer.Typer(
 export_app = typer.Typer(no_args_is_help=True, help="Write files for finance and brands.")
 app.add_typer(export_app, name="export")
 app.add_typer(cli_plans.app, name="plan")
+app.add_typer(cli_settlements.app, name="settle")
 app.add_typer(cli_accounts.app, name="operator")
 app.add_typer(cli_accounts.person_app, name="person")
 
@@ -172,27 +173,6 @@ def rank(
         main_job.show_ranking(out, start.date(), end.date(), result.top, result.tail)
         kept = "nothing was kept" if result.run_id is None else f"run {result.run_id}"
         out.print(f"{result.ranked} ranked, {result.in_tail} in the tail, {kept}", highlight=False)
-
-    _run(work)
-
-
-@app.command()
-def settle(
-    until: Annotated[datetime, typer.Option(formats=DAY, help="What matured before this day begins.")],
-) -> None:
-    """Put everything that matured and stands in no statement into a new settlement run."""
-
-    async def work(db: Database) -> None:
-        with main_job.progress_bar(err) as progress:
-            async with db.write() as session:
-                cutoff = until.replace(tzinfo=SHANGHAI)
-                settled = await settlements.settle(
-                    session, cutoff=cutoff, now=datetime.now(UTC), progress=partial(progress, "settling")
-                )
-        if settled is None:
-            out.print("Nothing matured that is not in a statement already.")
-        else:
-            await main_job.show_settlement(db, settled.run_id, out)
 
     _run(work)
 

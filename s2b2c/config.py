@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     """Days that a binding lasts under the policy `window`."""
     binding_protection_days: int = Field(7, ge=0, le=36_500)
     """Days of those in which nobody else takes the customer over."""
+    minimum_payout: int = Field(100, ge=0)
+    """Fen below which a statement is carried into the next one."""
+    debt_offset_bps: int = Field(5_000, ge=0, le=10_000)
+    """The most of what a statement brings that pays off a debt, in basis points."""
+    withholding_months: Literal["income_months", "restart_after_gap"] = "income_months"
+    """Which months count for the tax that is withheld: all with income, or those since the last one without."""
     stripe_api_key: SecretStr | None = None
     """sk_test_... or sk_live_...; without it `s2b2c serve` takes no payments."""
     stripe_webhook_secret: SecretStr | None = None

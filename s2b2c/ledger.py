@@ -1,6 +1,7 @@
 """The double-entry ledger: nothing else writes transfers. Amounts are fen and always positive."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy.orm import Bundle, aliased
 
 from s2b2c.db import MAX_INT64, AnyRow, page
 from s2b2c.models import (
+    Adjustment,
     Brand,
     Distributor,
     LedgerAccount,
@@ -33,8 +35,12 @@ from s2b2c.models import (
     Refund,
     RefundBatch,
     Transfer,
+    WriteOff,
 )
 from s2b2c.sql import statements
+
+PLATFORM_BRANCH = 0
+"""Events that belong to no branch of the network."""
 
 
 async def post_payments(session: AsyncSession, orders: OrderBatch, *, rail: str) -> None:
@@ -76,6 +82,74 @@ async def post_returns(session: AsyncSession, refunds: RefundBatch) -> None:
     """
     accounts = await _platform_accounts(session, "escrow", "revenue")
     await session.execute(statements("ledger")["post_returns"], refunds._asdict() | accounts)
+
+
+async def post_adjustment(session: AsyncSession, adjustment: Adjustment) -> None:
+    """What a payee gets more comes from revenue, what it gets less goes there.
+
+    Raises IntegrityError when it was posted before.
+    """
+    owner = {"distributor_id": adjustment.distributor_id, "brand_id": adjustment.brand_id}
+    kind = "commission_payable" if adjustment.brand_id is None else "brand_payable"
+    payable = await _account_of(session, kind, **owner)
+    revenue = (await _platform_accounts(session, "revenue"))["revenue"]
+    sides = (revenue, payable) if adjustment.amount > 0 else (payable, revenue)
+    await _post(
+        session, "adjustment", adjustment.id, "adjustment", sides, abs(adjustment.amount), adjustment.created_at
+    )
+
+
+async def post_write_off(session: AsyncSession, write_off: WriteOff) -> None:
+    """A debt that is given up is a loss of the platform's. Raises IntegrityError when it was posted before."""
+    debt = await _account_of(session, "debt", distributor_id=write_off.distributor_id)
+    loss = (await _platform_accounts(session, "write_off"))["write_off"]
+    assert write_off.approved_at is not None, "it is approved"
+    await _post(session, "write_off", write_off.id, "write_off", (loss, debt), write_off.amount, write_off.approved_at)
+
+
+async def post_statements(session: AsyncSession, run_id: int, *, at: datetime) -> None:
+    """What the statements of a run withhold, add to debts and pay off of debts.
+
+    Raises IntegrityError when it was posted before.
+    """
+    await session.execute(statements("ledger")["open_statement_accounts"], {"run_id": run_id})
+    await session.execute(statements("ledger")["post_statements"], {"run_id": run_id, "at": at})
+
+
+async def _account_of(
+    session: AsyncSession, kind: str, *, distributor_id: int | None = None, brand_id: int | None = None
+) -> int:
+    """The account of an owner, made where it is missing."""
+    owner = {"kind": kind, "distributor_id": distributor_id, "brand_id": brand_id}
+    await session.execute(insert(LedgerAccount).values(owner).on_conflict_do_nothing())
+    found: int | None = await session.scalar(select(LedgerAccount.id).filter_by(**owner))
+    assert found is not None, "it was made"
+    return found
+
+
+async def _post(
+    session: AsyncSession,
+    source_type: str,
+    source_id: int,
+    code: str,
+    sides: tuple[int, int],
+    amount: int,
+    at: datetime,
+) -> None:
+    """One transfer of the platform's own, from the first account to the second."""
+    session.add(
+        Transfer(
+            branch_id=PLATFORM_BRANCH,
+            source_type=source_type,
+            source_id=source_id,
+            code=code,
+            debit_account_id=sides[0],
+            credit_account_id=sides[1],
+            amount=amount,
+            posted_at=at,
+        )
+    )
+    await session.flush()
 
 
 async def balance(session: AsyncSession, account_id: int) -> int:
@@ -175,8 +249,8 @@ class TransfersPage(NamedTuple):
 async def transfers(session: AsyncSession, pages: Sequence[TransfersPage]) -> list[Sequence[AnyRow]]:
     """For each page at least `limit` transfers where there are so many, from or to the account, newest first.
 
-    Rows of (id, code, amount in fen, posted_at, order_no, debit_account, credit_account), the last two of
-    (id, kind, rail, owner).
+    Rows of (id, code, amount in fen, posted_at, source_type, source_id, order_no, debit_account, credit_account), the
+    last two of (id, kind, rail, owner). `order_no` is "" where no order moved it.
     """
     asked = (
         func.unnest(
@@ -199,7 +273,16 @@ async def transfers(session: AsyncSession, pages: Sequence[TransfersPage]) -> li
     moved = sides.order_by(sides.selected_columns.id.desc()).limit(limit).lateral("moved")
     debited, credited = aliased(LedgerAccount), aliased(LedgerAccount)
     rows = await session.execute(
-        select(asked.c.n, moved.c.id, moved.c.code, moved.c.amount, moved.c.posted_at, Order.order_no)
+        select(
+            asked.c.n,
+            moved.c.id,
+            moved.c.code,
+            moved.c.amount,
+            moved.c.posted_at,
+            moved.c.source_type,
+            moved.c.source_id,
+            func.coalesce(Order.order_no, "").label("order_no"),
+        )
         .add_columns(Bundle("debit_account", *_named(debited)), Bundle("credit_account", *_named(credited)))
         .select_from(asked)
         .join(moved, true())
@@ -211,9 +294,13 @@ async def transfers(session: AsyncSession, pages: Sequence[TransfersPage]) -> li
                 moved.c.source_type == "refund", Refund.branch_id == moved.c.branch_id, Refund.id == moved.c.source_id
             ),
         )
-        .join(
+        .outerjoin(
             Order,
-            and_(Order.branch_id == moved.c.branch_id, Order.id == func.coalesce(Refund.order_id, moved.c.source_id)),
+            and_(
+                moved.c.source_type.in_(("order", "refund")),
+                Order.branch_id == moved.c.branch_id,
+                Order.id == func.coalesce(Refund.order_id, moved.c.source_id),
+            ),
         )
         .order_by(asked.c.n, moved.c.id.desc())
     )

@@ -134,11 +134,18 @@ async def _ranked(db: Database, job: Job) -> int:
 
 
 async def _settled(db: Database, cutoff: datetime, progress: Progress) -> int | None:
+    """A new run, its statements shown to their payees; the newest one where nothing is to be settled, or one waits."""
+    now = datetime.now(SHANGHAI)
     async with db.write() as session:
-        settled = await settlements.settle(
-            session, cutoff=cutoff, now=datetime.now(SHANGHAI), progress=partial(progress, "settling")
-        )
-        return settled.run_id if settled else await session.scalar(select(func.max(SettlementRun.id)))
+        if await settlements.open_run(session) is None:
+            terms = settlements.usual_terms()
+            made = await settlements.settle(
+                session, cutoff=cutoff, now=now, terms=terms, progress=partial(progress, "settling")
+            )
+            if made is not None:
+                await settlements.review(session, made.run_id, now=now, by=None)
+                return made.run_id
+        return await session.scalar(select(func.max(SettlementRun.id)).where(SettlementRun.state != "discarded"))
 
 
 async def export(
@@ -211,10 +218,10 @@ async def show_settlement(db: Database, run_id: int, console: Console) -> None:
     texts = ("statement\n结算单", "payee\n收款方", "code\n编码", "name\n名称")
     table = empty_table(f"Settlement 结算 {run_id}", texts, ("lines\n明细", "net\n应结"))
     for row in (*distributors, *brands):
-        net = format_yuan(row.gross - row.clawbacks)
+        net = format_yuan(row.net)
         table.add_row(str(row.id), row.payee, row.code, row.name, f"{row.lines:,}", net)
     console.print(table)
-    title = f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.gross - chosen.clawbacks)}"
+    title = f"Statement 结算单 {chosen.id}: {chosen.name}, {format_yuan(chosen.net)}"
     numbers = ("position\n级次", "base\n基数", "rate bps\n比例", "amount\n金额")
     table = empty_table(title, ("order\n订单", "product\n商品"), numbers)
     table.add_column("outcome\n结果")

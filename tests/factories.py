@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, bindparam, func, select
 from sqlalchemy.dialects.postgresql import Range, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import models
+from s2b2c import models, settlements
 
 _numbers = count(1)
 EVER: Range[datetime] = Range(None, None)
@@ -270,3 +270,17 @@ async def a_plan(
 
 def _depth(rule: dict[str, Any]) -> int:
     return len(rule.get("level_bps") or rule.get("level_amounts") or ())
+
+
+async def a_settlement(session: AsyncSession, *, cutoff: datetime, now: datetime) -> settlements.Settled | None:
+    """A run that is made, reviewed and approved at once."""
+    settled = await settlements.settle(session, cutoff=cutoff, now=now)
+    if settled is not None:
+        await a_closed_run(session, settled.run_id, now)
+    return settled
+
+
+async def a_closed_run(session: AsyncSession, run_id: int, now: datetime) -> None:
+    """Review a draft and approve it, so that another run can be made."""
+    await settlements.review(session, run_id, now=now, by=None)
+    await settlements.approve(session, run_id, now=now, by=None)

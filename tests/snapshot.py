@@ -70,6 +70,7 @@ _NAMED = {
 }
 _NOT_IMPORTED = {
     "addresses",
+    "adjustments",
     "alembic_version",
     "allotments",
     "bindings",
@@ -114,6 +115,10 @@ _NOT_IMPORTED = {
     "stripe_accounts",
     "stripe_events",
     "supply_orders",
+    "tax_brackets",
+    "tax_deductions",
+    "withholding_policies",
+    "write_offs",
 }
 
 

@@ -1,7 +1,6 @@
 """A consistent world is clean; each side corrupted in turn is found by its own check alone, row for row."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import pytest
 from sqlalchemy import delete, insert, text, update
@@ -12,6 +11,7 @@ from s2b2c import audit, catalogue, models, orders, ranking, settlements
 from s2b2c.orders import Parcel, Refund, RefundedLine, ship
 from s2b2c.sql import statements
 from tests import factories
+from tests.corruptions import SETTLEMENT, Corruption, wrong
 
 PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
 COMPLETED_AT = datetime(2026, 9, 4, 5, tzinfo=UTC)
@@ -139,21 +139,10 @@ async def _keys(session: AsyncSession) -> dict[str, int | str]:
     return keys
 
 
-class Corruption(NamedTuple):
-    """Statements the owner of the schema runs, and the keys of the rows that are wrong after it."""
-
-    statements: tuple[str, ...]
-    rows: tuple[str, ...]
-
-
-def _wrong(row: str | tuple[str, ...], *statements: str) -> Corruption:
-    return Corruption(statements, (row,) if isinstance(row, str) else row)
-
-
 def _shifted(transfer: str) -> Corruption:
     """One fen moved from a transfer of one order to the same of another: every balance stays."""
     shift = f"UPDATE transfers SET amount = amount {{}} 1 WHERE {transfer} AND source_id = "
-    return _wrong(
+    return wrong(
         ("orders {branch}/{settled}", "orders {branch}/{completed}"),
         shift.format("+") + "{settled}",
         shift.format("-") + "{completed}",
@@ -172,16 +161,16 @@ _CHECKPOINTS = (
 )
 
 CORRUPTIONS = {
-    "lines_add_up": _wrong(
+    "lines_add_up": wrong(
         "order_lines {branch}/{line_placed}",
         "ALTER TABLE order_lines DROP CONSTRAINT ck_order_lines_paid",
         "UPDATE order_lines SET discount = discount + 1 WHERE id = {line_placed}",
     ),
-    "line_refunds": _wrong(
+    "line_refunds": wrong(
         "order_lines {branch}/{line_placed}",
         "UPDATE order_lines SET supply = supply - 1, platform = platform + 1 WHERE id = {line_placed}",
     ),
-    "refund_states": _wrong(
+    "refund_states": wrong(
         ("refunds {branch}/998", "refunds {branch}/999"),
         "INSERT INTO refunds (branch_id, id, order_id, reverses_id, state, refunded_at) "
         "SELECT branch_id, 998, order_id, id, state, refunded_at FROM refunds WHERE id = {r_placed}",
@@ -191,16 +180,16 @@ CORRUPTIONS = {
         "VALUES ({branch}, 999, {paid}, 'empty', 'applied', '2026-09-02')",
         "INSERT INTO claims VALUES ('refund', 'empty', {branch}, 999)",
     ),
-    "clawbacks": _wrong(
+    "clawbacks": wrong(
         ("commissions {branch}/{c0_completed}", "commissions {branch}/{c1_completed}"),
         "ALTER TABLE clawbacks DROP CONSTRAINT pk_clawbacks",
         "UPDATE clawbacks SET position = 1 - position WHERE refund_id = {r_completed}",
     ),
-    "line_commissions": _wrong(
+    "line_commissions": wrong(
         "order_lines {branch}/{line_paid}",
         "UPDATE order_lines SET commission = commission + 1, platform = platform - 1 WHERE id = {line_paid}",
     ),
-    "margin_floor": _wrong(
+    "margin_floor": wrong(
         (
             "order_lines {branch}/{line_settled}",
             "order_lines {branch}/{line_completed}",
@@ -208,57 +197,57 @@ CORRUPTIONS = {
         ),
         "UPDATE plans SET margin_floor_bps = 3249",
     ),
-    "unpaid_commissions": _wrong(
+    "unpaid_commissions": wrong(
         "commissions {branch}/999",
         "INSERT INTO commissions SELECT branch_id, 999, {line_placed}, position, distributor_id, tier_id, rule_id, "
         "base_amount, rate_bps, uncapped_amount, 0, 'blocked', NULL FROM commissions WHERE id = {c0_paid}",
     ),
-    "commission_upline": _wrong(
+    "commission_upline": wrong(
         "commissions {branch}/{c0_paid}", "UPDATE commissions SET distributor_id = {parent} WHERE id = {c0_paid}"
     ),
-    "commission_rules": _wrong(
+    "commission_rules": wrong(
         ("commissions {branch}/{c0_paid}", "commissions {branch}/{c1_paid}"),
         "INSERT INTO plans (id, code, state, during, margin_floor_bps, paid_positions) VALUES (999, 'draft', 'draft', '(,)', 0, 2)",
         "INSERT INTO rules (id, plan_id, scheme, base, level_bps, depth) SELECT 999, 999, scheme, base, level_bps, depth FROM rules",
         "UPDATE commissions SET rule_id = 999 WHERE line_id = {line_paid}",
     ),
-    "commission_amounts": _wrong(
+    "commission_amounts": wrong(
         "commissions {branch}/{c1_paid}", "UPDATE commissions SET base_amount = base_amount + 1 WHERE id = {c1_paid}"
     ),
-    "commission_positions": _wrong(
+    "commission_positions": wrong(
         "order_lines {branch}/{line_paid}",
         "DELETE FROM commissions WHERE id = {c1_paid}",
         "UPDATE order_lines SET commission = 1187, platform = 3512 WHERE id = {line_paid}",
     ),
-    "plan_positions": _wrong("plans {plan}", "UPDATE plans SET paid_positions = 1"),
-    "order_states": _wrong(
+    "plan_positions": wrong("plans {plan}", "UPDATE plans SET paid_positions = 1"),
+    "order_states": wrong(
         "orders {branch}/{paid}",
         "ALTER TABLE orders DROP CONSTRAINT ck_orders_times",
         "UPDATE orders SET placed_at = paid_at + interval '1 s' WHERE id = {paid}",
     ),
-    "empty_orders": _wrong(
+    "empty_orders": wrong(
         "orders {branch}/999",
         "INSERT INTO orders (branch_id, id, order_no, store_id, customer_id, seller_id, state, placed_at) "
         "SELECT branch_id, 999, 'empty', store_id, customer_id, seller_id, state, placed_at FROM orders WHERE id = {placed}",
         "INSERT INTO claims VALUES ('order_no', 'empty', {branch}, 999)",
     ),
-    "claims": _wrong(
+    "claims": wrong(
         ("orders {branch}/{placed}", "claims stray"),
         "UPDATE claims SET name = 'stray' WHERE event_id = {placed}",
     ),
-    "order_uplines": _wrong("orders {branch}/{paid}", "UPDATE orders SET upline[3] = 999 WHERE id = {paid}"),
-    "order_plans": _wrong(
+    "order_uplines": wrong("orders {branch}/{paid}", "UPDATE orders SET upline[3] = 999 WHERE id = {paid}"),
+    "order_plans": wrong(
         ("orders {branch}/{settled}", "orders {branch}/{completed}", "orders {branch}/{paid}"),
         "UPDATE plans SET during = '(,2026-09-01 05:00:00+00)'",
     ),
     "payment_transfers": _shifted("code = 'payment'"),
     "supply_transfers": _shifted("code = 'supply'"),
-    "stripe_payments": _wrong("orders {branch}/{paid}", "UPDATE payments SET amount = amount + 1"),
-    "shipped_units": _wrong(
+    "stripe_payments": wrong("orders {branch}/{paid}", "UPDATE payments SET amount = amount + 1"),
+    "shipped_units": wrong(
         "order_lines {branch}/{line_paid}", "UPDATE shipment_lines SET quantity = 3 WHERE line_id = {line_paid}"
     ),
     "freight_transfers": _shifted("code = 'freight'"),
-    "freight_refunds": _wrong(
+    "freight_refunds": wrong(
         "orders {branch}/{completed}",
         *(
             f"UPDATE {table} = CASE {key} WHEN {{settled}} THEN 1151 ELSE 49 END WHERE {which} {key} IN ({{settled}}, {{completed}})"
@@ -270,78 +259,57 @@ CORRUPTIONS = {
     ),
     "commission_transfers": _shifted("code = 'commission' AND amount = 1187"),
     "revenue_transfers": _shifted("code = 'revenue'"),
-    "transfer_times": _wrong(
+    "transfer_times": wrong(
         "transfers {branch}/999",
         "UPDATE transfers SET id = 999, posted_at = posted_at + interval '1 s' WHERE source_id = {paid}",
     ),
-    "refund_transfers": _wrong(
+    "refund_transfers": wrong(
         ("refunds {branch}/{r_settled}", "refunds {branch}/{r_completed}"),
         "UPDATE transfers SET amount = amount + 1 WHERE code = 'supply_return' AND source_id = {r_settled}",
         "UPDATE transfers SET amount = amount - 1 WHERE code = 'supply_return' AND source_id = {r_completed}",
     ),
-    "account_balances": _wrong(
+    "account_balances": wrong(
         ("escrow 0", "brand_payable {brand}"),
         "ALTER TABLE transfers DROP CONSTRAINT ck_transfers_source_type",
         "INSERT INTO transfers SELECT branch_id, 999, 'manual', 0, code, debit_account_id, credit_account_id, 1, posted_at "
         "FROM transfers WHERE code = 'supply' LIMIT 1",
     ),
-    "ledger_accounts": _wrong(
+    "ledger_accounts": wrong(
         "ledger_accounts 999999999",
         "ALTER TABLE ledger_accounts DROP CONSTRAINT uq_ledger_accounts_kind_rail_brand_id_distributor_id",
         "INSERT INTO ledger_accounts (id, kind) VALUES (999999999, 'escrow')",
     ),
-    "checkpoints": _wrong(
+    "checkpoints": wrong(
         "ledger_checkpoints {a_escrow}",
         *_CHECKPOINTS,
         "UPDATE ledger_checkpoints SET debits = debits + 1, credits = credits + 1 WHERE account_id = {a_escrow}",
     ),
-    "statement_totals": _wrong(
-        "statements 999",
-        "INSERT INTO statements VALUES (999, {run}, {top}, NULL, 1, 1187)",
-    ),
-    "statement_payees": _wrong(
-        ("commissions {branch}/{c0_settled}", "clawbacks {branch}/{b0_settled}"),
-        "UPDATE statements SET distributor_id = {top} WHERE distributor_id = {seller}",
-    ),
-    "settled_refunds": _wrong(
-        "refunds {branch}/{r_settled}", "UPDATE refunds SET run_id = NULL WHERE id = {r_settled}"
-    ),
-    "settled_early": _wrong(
-        "order_lines {branch}/{line_settled}", "UPDATE settlement_runs SET cutoff = '2026-09-11 05:00:00+00'"
-    ),
-    "half_settled": _wrong(
-        "commissions {branch}/{c1_settled}",
-        "UPDATE commissions SET statement_id = NULL WHERE id = {c1_settled}",
-        "UPDATE statements SET lines = 1, gross = 0 WHERE distributor_id = {parent}",
-    ),
-    "settlement_runs": _wrong(
-        "settlement_runs 999", "INSERT INTO settlement_runs (id, cutoff, state) VALUES (999, '2026-10-01', 'draft')"
-    ),
-    "tree": _wrong("distributors {seller}", "UPDATE distributors SET ancestors[3] = 999 WHERE id = {seller}"),
-    "current_history": _wrong(
+    **SETTLEMENT,
+    "tree": wrong("distributors {seller}", "UPDATE distributors SET ancestors[3] = 999 WHERE id = {seller}"),
+    "current_history": wrong(
         "distributors {parent}", "UPDATE distributor_history SET state = 'watch' WHERE distributor_id = {parent}"
     ),
-    "history_spans": _wrong(
+    "history_spans": wrong(
         "distributor_history 999",
         "UPDATE distributor_history SET id = 999, during = tstzrange(lower(during) + interval '1 s', NULL) "
         "WHERE distributor_id = {seller} AND upper_inf(during)",
     ),
-    "current_prices": _wrong(
+    "current_prices": wrong(
         "variants {quiet}", "UPDATE prices SET during = '(,2026-09-01)' WHERE variant_id = {quiet}"
     ),
-    "price_spans": _wrong(
+    "price_spans": wrong(
         "prices 999", "UPDATE prices SET id = 999, during = '[2026-09-01,)' WHERE variant_id = {quiet}"
     ),
-    "price_order": _wrong(
+    "price_order": wrong(
         "prices 999",
         "ALTER TABLE prices DROP CONSTRAINT ck_prices_supply_price",
         "UPDATE prices SET id = 999, supply_price = min_price + 1 WHERE variant_id = {quiet}",
     ),
-    "tier_costs": _wrong("prices 999", "UPDATE prices SET id = 999, tier_costs[4] = 5000 WHERE variant_id = {quiet}"),
-    "product_reviews": _wrong(
+    "tier_costs": wrong("prices 999", "UPDATE prices SET id = 999, tier_costs[4] = 5000 WHERE variant_id = {quiet}"),
+    "product_reviews": wrong(
         "products {quiet_product}", "UPDATE products SET state = 'in_review' WHERE id = {quiet_product}"
     ),
-    "withdrawn_products": _wrong(
+    "withdrawn_products": wrong(
         ("orders {branch}/{placed}", "products {product}", "products {quiet_product}"),
         "INSERT INTO accounts (role) VALUES ('operator')",
         "INSERT INTO product_events (product_id, at, kind, account_id) SELECT product, now(), kind, id "
@@ -349,45 +317,45 @@ CORRUPTIONS = {
         "({quiet_product}, 'listed'), ({quiet_product}, 'approved')) AS event (product, kind) WHERE role = 'operator'",
         "UPDATE products SET state = 'delisted' WHERE id = {quiet_product}",
     ),
-    "listing_products": _wrong(
+    "listing_products": wrong(
         "listings {store}/{product}", "UPDATE products SET state = 'delisted' WHERE id = {product}"
     ),
-    "listing_prices": _wrong("listings {store}/{product}", "UPDATE listings SET price = 4199"),
-    "selectable_products": _wrong("products {chosen}", "UPDATE selectable_products SET costs = costs[1:2]"),
-    "listing_words": _wrong(
+    "listing_prices": wrong("listings {store}/{product}", "UPDATE listings SET price = 4199"),
+    "selectable_products": wrong("products {chosen}", "UPDATE selectable_products SET costs = costs[1:2]"),
+    "listing_words": wrong(
         "listings {store}/{product}",
         "INSERT INTO brand_rules_history (brand_id, banned_words, disclosure, set_at) VALUES ({brand}, '{{最好}}', '', '{day}')",
         "INSERT INTO brand_rules (brand_id, banned_words, disclosure, updated_at) VALUES ({brand}, '{{最好}}', '', '{day}')",
         "UPDATE listings SET pitch = '最 好'",
     ),
-    "listing_spans": _wrong(
+    "listing_spans": wrong(
         "listings {store}/{product}",
         "INSERT INTO listing_history (store_id, product_id, since, until, price, position, pitch, pinned, regions, segments, why) "
         "SELECT store_id, product_id, '2020-01-01', listed_at + interval '1 s', price, 1, '', false, '{{}}', '{{}}', 'selected' "
         "FROM listings",
     ),
-    "brand_rules": _wrong(
+    "brand_rules": wrong(
         "brand_rules {brand}",
         "INSERT INTO brand_rules (brand_id, banned_words, disclosure, updated_at) VALUES ({brand}, '{{}}', '', '{day}')",
     ),
-    "store_spans": _wrong(
+    "store_spans": wrong(
         "stores {store}",
         "INSERT INTO store_history (store_id, since, until, distributor_id, title, region, state, blocks, blocks_version, why) "
         "SELECT id, '-infinity', '2026-09-01', distributor_id, title, region, state, blocks, 1, why FROM stores WHERE id = {store}",
     ),
-    "allotted_stock": _wrong("variants {quiet}", "UPDATE variants SET allotted = 1 WHERE id = {quiet}"),
-    "allotted_lines": _wrong(
+    "allotted_stock": wrong("variants {quiet}", "UPDATE variants SET allotted = 1 WHERE id = {quiet}"),
+    "allotted_lines": wrong(
         "order_lines {branch}/{line_placed}",
         "INSERT INTO line_allotments SELECT branch_id, order_id, line_no, n, n FROM order_lines, generate_series(1, 2) AS n "
         "WHERE id = {line_placed}",
     ),
-    "daily_sellers": _wrong(
+    "daily_sellers": wrong(
         "daily_sellers {branch}/{seller}/{day}", "UPDATE daily_sellers SET paid = paid + 1 WHERE day = '{day}'"
     ),
-    "named_rows": _wrong(
+    "named_rows": wrong(
         "order_lines {branch}/{line_placed}", "UPDATE order_lines SET product_id = 999 WHERE id = {line_placed}"
     ),
-    "daily_brands": _wrong(
+    "daily_brands": wrong(
         "daily_brands {branch}/{store}/{brand}/{day}", "UPDATE daily_brands SET units = units - 1 WHERE day = '{day}'"
     ),
 }
@@ -481,14 +449,17 @@ async def test_a_breach_tells_the_first_rows_and_how_many(session: AsyncSession)
     await session.execute(text("SET LOCAL ROLE NONE"))
     await session.execute(
         text(
-            "INSERT INTO settlement_runs (id, cutoff, state, created_at) "
-            "SELECT n, '2026-10-01 00:00+00', 'draft', '2026-10-01 00:00+00' FROM generate_series(1001, 1023) n"
+            "INSERT INTO settlement_runs (id, cutoff, state, created_at, pay_on) "
+            "SELECT n, '2026-10-01 00:00+00', 'draft', '2026-10-01 00:00+00', '2026-10-01' FROM generate_series(1001, 1023) n"
         )
     )
     await session.execute(update(models.Listing).values(price=4199))
     runs, listing = sorted(await audit.audit(session), key=lambda breach: -breach.total)
     assert (runs.check, runs.total, len(runs.rows)) == ("settlement_runs", 23, 20)
-    assert str(runs).splitlines()[0] == "settlement_runs: a run has statements, and was made after its cutoff"
+    assert (
+        str(runs).splitlines()[0]
+        == "settlement_runs: a run has statements, unless it was discarded, and was made after its cutoff"
+    )
     assert str(runs).splitlines()[-1] == "  and 3 more"
     sku = await session.scalar(text("SELECT sku FROM variants WHERE product_id = :id"), {"id": names["product"]})
     assert str(listing).splitlines() == [

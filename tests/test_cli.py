@@ -39,10 +39,15 @@ def test_the_main_job_by_hand(database_url: str, world: Path) -> None:
         database_url, "rank", "--from", "2026-09-01", "--to", "2026-10-01", "--dry-run"
     )
     assert re.search(r"in the tail, run \d+\n", cli(database_url, "rank", "--from", "2026-09-01", "--to", "2026-10-01"))
-    settled = cli(database_url, "settle", "--until", "2026-10-01")
+    settled = cli(database_url, "settle", "run", "--until", "2026-10-01")
     assert "17.85" in settled  # 11.87 + 5.98 of the leader
     assert "79.00" in settled  # 52.00 + 27.00 of supply
-    assert "Nothing matured" in cli(database_url, "settle", "--until", "2026-10-01")
+    assert "Nothing matured" in cli(database_url, "settle", "run", "--until", "2026-10-01")
+    assert "lies in the future" not in settled
+    assert cli(database_url, "settle", "approve", "1", code=1) == (
+        "s2b2c: The run is draft, not reviewed: read it again.\n"
+    )
+    assert cli(database_url, "settle", "review", "1") == "Run 1 is reviewed.\n"
     first, second = world / "first.csv", world / "second.csv"
     for path in (first, second):
         assert "6 lines" in cli(database_url, "export", "settlement", "1", "--format", "csv", "--out", str(path))
@@ -91,7 +96,7 @@ def test_a_bad_file_is_listed_and_the_command_fails(database_url: str, world: Pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["settle", "--until", "2999-01-01"], "lies in the future"),
+        (["settle", "run", "--until", "2999-01-01"], "lies in the future"),
         (["rank", "--from", "2026-09-01", "--to", "2026-09-01"], "has no day"),
         (["export", "settlement", "7", "--out", "x.csv"], "There is no settlement run 7."),
         (["export", "catalogue", "--brand", "无名", "--out", "x.csv"], "No brand is named 无名."),

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from s2b2c import accounts, customers, models, network, orders, privacy, settlements
+from s2b2c import accounts, customers, models, network, orders, privacy
 from s2b2c.accounts import people
 from s2b2c.accounts.viewer import account_of
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, NotFound, Refused, Unauthenticated, WrongCredentials, WrongState
 from s2b2c.privacy import Proof, Reader
+from tests import factories
 from tests.lives import (
     HOME,
     POLICY,
@@ -196,7 +197,7 @@ async def test_money_of_a_distributor_is_waited_for_by_the_one_who_acts_for_it(d
     if stage == "in a statement":
         async with door.db.write() as session:
             later = door.now + timedelta(days=60)
-            assert await settlements.settle(session, cutoff=later, now=later)
+            assert await factories.a_settlement(session, cutoff=later, now=later)
     async with door.db.write() as session:
         held = await account_of(session, "distributor", None, shelf.owner.id)
         person_id = await people.find_or_make(session, {"phone": PHONE}, door.now)

@@ -14,7 +14,7 @@ import openpyxl
 import pytest
 from sqlalchemy import select, text
 
-from s2b2c import exports, models, orders, payees, settlements
+from s2b2c import exports, models, orders, payees
 from s2b2c.db import Database
 from s2b2c.exports import Exported, ExportError
 from s2b2c.orders import Refund, RefundedLine
@@ -51,7 +51,7 @@ async def _a_run(db: Database, *titles: str) -> int:
             await session.flush()
             await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
             await orders.complete(session, [(order.branch_id, order.id, COMPLETED_AT)], hold_days=7)
-        settled = await settlements.settle(session, cutoff=NOW, now=NOW)
+        settled = await factories.a_settlement(session, cutoff=NOW, now=NOW)
         seller.code, seller.name, parent.code, parent.name = "L1", "王姐", "L2", "华东"
     assert settled is not None
     return settled.run_id
@@ -105,7 +105,7 @@ async def test_what_refunds_took_back(db: Database, tmp_path: Path) -> None:
         order = (await session.scalars(select(models.Order))).one()
         line = RefundedLine(1, quantity=1, goods_back=True)
         await orders.refund(session, [Refund(order.branch_id, order.id, "a", NOW, [line])])
-        settled = await settlements.settle(session, cutoff=later, now=later)
+        settled = await factories.a_settlement(session, cutoff=later, now=later)
     assert settled is not None
     out = tmp_path / "run.csv"
     await _export(db, settled.run_id, out)

@@ -25,6 +25,7 @@ EXTENSIONS = ("CREATE EXTENSION btree_gin", "CREATE EXTENSION btree_gist")
 
 PRIVILEGES = {
     "accounts": "INSERT",
+    "adjustments": "INSERT, UPDATE (statement_id)",
     "addresses": "DELETE, INSERT, UPDATE",
     "alembic_version": "",
     "allotments": "DELETE, INSERT, UPDATE",
@@ -85,20 +86,26 @@ PRIVILEGES = {
     "selectable_products": "DELETE, INSERT, UPDATE",
     "scheduled_prices": "INSERT, UPDATE (done_at, refusal, state)",
     "sessions": "DELETE, INSERT, UPDATE (end_reason, ended_at)",
-    "settlement_runs": "INSERT",
+    "settlement_runs": (
+        "INSERT, UPDATE (approved_at, approved_by, discarded_at, discarded_by, reviewed_at, reviewed_by, state)"
+    ),
     "share_links": "INSERT",
     "shipment_lines": "INSERT",
     "shipments": "INSERT",
     "stale_products": "DELETE, INSERT, UPDATE",
-    "statements": "INSERT",
+    "statements": "DELETE, INSERT",
     "store_history": "INSERT",
     "stores": "INSERT, UPDATE",
     "stripe_accounts": "INSERT, UPDATE",
     "stripe_events": "DELETE, INSERT, UPDATE",
     "supply_orders": "INSERT, UPDATE (shipped_at)",
+    "tax_brackets": "",
+    "tax_deductions": "INSERT, UPDATE",
     "tiers": "INSERT, UPDATE",
     "transfers": "INSERT",
     "variants": "INSERT, UPDATE",
+    "withholding_policies": "INSERT",
+    "write_offs": "INSERT, UPDATE (approved_at, approved_by)",
 }
 
 

@@ -78,7 +78,7 @@ async def test_a_refund_after_its_order_was_settled_makes_a_statement_below_noth
     assert owed == settlements.Payable(balance=2600, in_statements=2600, not_in_statement=0, pending=0)
     await orders.reverse_refunds(session, [("a", NOW)])
     assert (await settlements.payable(session, variant.brand_id)).not_in_statement == 2600
-    third = await settlements.settle(session, cutoff=NEXT, now=NEXT)
+    third = await factories.a_settlement(session, cutoff=NEXT, now=NEXT)
     assert third is not None
     assert (third.distributors, third.brands) == (Totals(2, 2, 0, -740), Totals(1, 1, 0, -2600))
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c import ledger, models, notices, orders, settlements
 from s2b2c.db import AnyRow, Database
 from s2b2c.errors import Refused
-from s2b2c.settlements import LinesPage, Settled, StatementLine, StatementsPage, Totals
+from s2b2c.settlements import LinesPage, Settled, StatementLine, StatementsPage, Totals, closing
 from tests import factories
 
 PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
@@ -38,7 +38,8 @@ async def _completed(
 
 
 async def _settle(session: AsyncSession, cutoff: datetime = CUTOFF) -> Settled | None:
-    return await settlements.settle(session, cutoff=cutoff, now=NOW)
+    """A run, reviewed and approved."""
+    return await factories.a_settlement(session, cutoff=cutoff, now=NOW)
 
 
 async def _settled_amounts(session: AsyncSession) -> list[tuple[int, int, int]]:
@@ -61,7 +62,7 @@ async def test_the_worked_example(session: AsyncSession) -> None:
     assert settled is not None
     assert settled == Settled(settled.run_id, 1, Totals(2, 2, 1483, 0), Totals(1, 1, 5200, 0))
     run = await session.get_one(models.SettlementRun, settled.run_id)
-    assert (run.cutoff, run.state, run.created_at) == (CUTOFF, "draft", NOW)
+    assert (run.cutoff, run.state, run.created_at) == (CUTOFF, "approved", NOW)
     (brand,) = await settlements.statement_rows(session, settled.run_id, payee="brand")
     seller, parent = await settlements.statement_rows(session, settled.run_id, payee="distributor")
     assert [(row.payee, row.lines, row.gross) for row in (brand, seller, parent)] == [
@@ -138,7 +139,7 @@ async def test_the_next_run_takes_only_what_is_new(session: AsyncSession) -> Non
 
 
 async def test_batches_cover_everything(session: AsyncSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settlements, "_ORDERS_PER_BATCH", 2)
+    monkeypatch.setattr(closing, "_ORDERS_PER_BATCH", 2)
     await factories.a_plan(session, {"level_bps": [1200, 300]})
     variant = await factories.a_variant(session)
     for store in (await _chain(session), await _chain(session)):
@@ -188,15 +189,15 @@ async def test_an_order_that_comes_in_meanwhile_waits_for_the_next_run(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, variant = await _a_world(db)
-    find_due = settlements._find_due
+    find_due = closing._find_due
 
-    async def find_due_then_another_matures(session: AsyncSession, cutoff: datetime) -> tuple[int, int]:
+    async def find_due_then_another_matures(session: AsyncSession, cutoff: datetime) -> tuple[int, int, int]:
         found = await find_due(session, cutoff)
         async with db.write() as other:
             await _completed(other, store, variant)
         return found
 
-    monkeypatch.setattr(settlements, "_find_due", find_due_then_another_matures)
+    monkeypatch.setattr(closing, "_find_due", find_due_then_another_matures)
     async with db.write() as session:
         settled = await _settle(session)
     assert settled is not None
@@ -295,7 +296,7 @@ async def test_runs_and_what_they_add_up_to(session: AsyncSession) -> None:
         assert settled is not None
         ids.append(settled.run_id)
     newest, middle = await settlements.runs(session, after=None, limit=2)
-    assert (newest.id, newest.cutoff, newest.state, newest.created_at) == (ids[2], CUTOFF, "draft", NOW)
+    assert (newest.id, newest.cutoff, newest.state, newest.created_at) == (ids[2], CUTOFF, "approved", NOW)
     assert (tuple(newest.distributors), tuple(newest.brands)) == ((2, 6, 4449, 0), (1, 3, 15600, 0))
     assert (tuple(middle.distributors), tuple(middle.brands)) == ((2, 4, 2966, 0), (1, 2, 10400, 0))
     (oldest,) = await settlements.runs(session, after=(middle.id,), limit=2)
@@ -412,13 +413,13 @@ async def test_what_a_brand_is_owed(session: AsyncSession) -> None:
 
     await orders.complete(session, [(settled.branch_id, settled.id, COMPLETED_AT)], hold_days=0)
     assert await settlements.payable(session, variant.brand_id) == (2600, 0, 2600, 15600)
-    assert await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
+    assert await _settle(session)
     await orders.complete(session, [(late.branch_id, late.id, COMPLETED_AT)], hold_days=0)
     assert await settlements.payable(session, variant.brand_id) == (7800, 2600, 5200, 10400)
     assert await settlements.payable(session, other.brand_id) == (700, 700, 0, 700)
 
     await orders.complete(session, [(paid.branch_id, paid.id, COMPLETED_AT)], hold_days=0)
-    assert await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
+    assert await _settle(session)
     assert await settlements.payable(session, variant.brand_id) == (18200, 18200, 0, 0)
     account = select(models.LedgerAccount.id).where(models.LedgerAccount.brand_id == variant.brand_id)
     assert await ledger.balance(session, (await session.scalars(account)).one()) == 18200

@@ -14,6 +14,7 @@ from s2b2c.api.allotments import AllotmentMutation
 from s2b2c.api.brand import BrandMutation, BrandQuery
 from s2b2c.api.brand_products import OwnProductMutation
 from s2b2c.api.bulk import BulkMutation
+from s2b2c.api.closing import ClosingMutation
 from s2b2c.api.context import Info
 from s2b2c.api.finance import FinanceQuery
 from s2b2c.api.jobs import JobMutation
@@ -88,6 +89,7 @@ class Mutation(
     AllotmentMutation,
     BulkMutation,
     OperatorMutation,
+    ClosingMutation,
     JobMutation,
     NoticeMutation,
     PayoutMutation,

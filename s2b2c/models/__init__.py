@@ -1,5 +1,6 @@
 """The tables, one file per subject."""
 
+from s2b2c.models import closing  # noqa: F401  it hooks what is created with the tables
 from s2b2c.models.accounts import (
     Account,
     Identity,
@@ -49,12 +50,21 @@ from s2b2c.models.products import ProductEvent, ProductRevision
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.selecting import CohortCount, CohortProduct, SelectableProduct, StaleProduct
-from s2b2c.models.settlements import SettlementRun, Statement
+from s2b2c.models.settlements import (
+    Adjustment,
+    SettlementRun,
+    Statement,
+    TaxBracket,
+    TaxDeduction,
+    WithholdingPolicy,
+    WriteOff,
+)
 from s2b2c.models.stores import Listing, ListingHistory, Store, StoreHistory
 
 __all__ = [
     "Account",
     "Address",
+    "Adjustment",
     "Allotment",
     "Binding",
     "Brand",
@@ -123,7 +133,11 @@ __all__ = [
     "StripeAccount",
     "StripeEvent",
     "SupplyOrder",
+    "TaxBracket",
+    "TaxDeduction",
     "Tier",
     "Transfer",
     "Variant",
+    "WithholdingPolicy",
+    "WriteOff",
 ]

@@ -13,10 +13,14 @@ class LedgerAccount(Base):
 
     __tablename__ = "ledger_accounts"
     __table_args__ = (
-        one_of("kind", "clearing", "escrow", "revenue", "brand_payable", "commission_payable"),
+        one_of(
+            "kind",
+            *("clearing", "escrow", "revenue", "brand_payable", "commission_payable"),
+            *("tax_payable", "in_transit", "debt", "write_off"),
+        ),
         CheckConstraint("(kind = 'clearing') = (rail IS NOT NULL)", name="rail"),
         CheckConstraint("(kind = 'brand_payable') = (brand_id IS NOT NULL)", name="brand"),
-        CheckConstraint("(kind = 'commission_payable') = (distributor_id IS NOT NULL)", name="distributor"),
+        CheckConstraint("(kind IN ('commission_payable', 'debt')) = (distributor_id IS NOT NULL)", name="distributor"),
         UniqueConstraint("kind", "rail", "brand_id", "distributor_id", postgresql_nulls_not_distinct=True),
     )
 
@@ -37,8 +41,10 @@ class Transfer(Base):
             "code",
             *("payment", "freight", "supply", "commission", "revenue", "subsidy"),
             *("refund", "freight_refund", "supply_return", "clawback", "revenue_return"),
+            *("adjustment", "withholding", "debt", "debt_offset", "write_off"),
+            *("payout", "payout_sent", "payout_returned"),
         ),
-        one_of("source_type", "order", "refund"),
+        one_of("source_type", "order", "refund", "adjustment", "statement", "write_off", "payout"),
         CheckConstraint("amount > 0", name="amount"),
         CheckConstraint("debit_account_id <> credit_account_id", name="accounts"),
         Index(None, "debit_account_id", "id"),
@@ -54,7 +60,7 @@ class Transfer(Base):
     credit_account_id: Mapped[int]
     amount: Mapped[int]
     posted_at: Mapped[datetime]
-    """When the money moved in real life: payment or completion of the order, or its refund."""
+    """When the money moved in real life: payment, completion, refund, approval, payout."""
 
 
 class LedgerCheckpoint(Base):

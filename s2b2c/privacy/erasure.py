@@ -235,7 +235,7 @@ _OWED = text(
     SELECT d.code
     FROM distributors d
     WHERE d.id = ANY (CAST(:distributor_ids AS bigint[]))
-      AND coalesce((SELECT sum(s.gross - s.clawbacks) FROM statements s JOIN settlement_runs r ON r.id = s.run_id
+      AND coalesce((SELECT sum(s.net) FROM statements s JOIN settlement_runs r ON r.id = s.run_id
                     WHERE s.distributor_id = d.id AND r.state <> 'paid'), 0)
         + coalesce((SELECT sum(amount) FROM commissions WHERE distributor_id = d.id AND statement_id IS NULL), 0)
         - coalesce((SELECT sum(amount) FROM clawbacks WHERE distributor_id = d.id AND statement_id IS NULL), 0) > 0

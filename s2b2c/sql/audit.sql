@@ -446,7 +446,7 @@ FULL JOIN (
 WHERE expected.amount IS DISTINCT FROM posted.amount
 
 -- name: account_balances
--- every balance is what its orders say: escrow holds the paid and not completed, each payee what was completed, less refunds
+-- every balance is what orders and statements say: escrow holds the paid and not completed, each payee its parts of the rest
 SELECT format('%s %s', kind, owner_id), format('balance %s, orders say %s', coalesce(balance, 0), coalesce(expected, 0))
 FROM (
     SELECT a.kind, coalesce(a.brand_id, a.distributor_id, 0) AS owner_id, sum(side.amount) AS balance
@@ -492,6 +492,29 @@ FULL JOIN (
         JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
         WHERE o.state = 'completed'
         GROUP BY c.distributor_id
+        UNION ALL
+        SELECT part.kind, part.owner_id, part.amount
+        FROM statements s
+        JOIN settlement_runs r ON r.id = s.run_id AND r.state IN ('approved', 'paying', 'paid')
+        CROSS JOIN LATERAL (
+            VALUES ('commission_payable', s.distributor_id, s.debt_added - s.debt_offset - s.withheld),
+                   ('debt', s.distributor_id, s.debt_offset - s.debt_added), ('tax_payable', 0, s.withheld)
+        ) AS part (kind, owner_id, amount)
+        WHERE s.distributor_id IS NOT NULL
+        UNION ALL
+        SELECT part.kind, part.owner_id, part.amount
+        FROM adjustments a
+        CROSS JOIN LATERAL (
+            VALUES (CASE WHEN a.brand_id IS NULL THEN 'commission_payable' ELSE 'brand_payable' END,
+                    coalesce(a.brand_id, a.distributor_id), a.amount), ('revenue', 0, -a.amount)
+        ) AS part (kind, owner_id, amount)
+        UNION ALL
+        SELECT part.kind, part.owner_id, part.amount
+        FROM write_offs w
+        CROSS JOIN LATERAL (
+            VALUES ('debt', w.distributor_id, w.amount), ('write_off', 0, -w.amount)
+        ) AS part (kind, owner_id, amount)
+        WHERE w.approved_at IS NOT NULL
     ) AS part
     GROUP BY kind, owner_id
 ) AS owed USING (kind, owner_id)
@@ -506,7 +529,7 @@ FROM (
 ) AS a
 WHERE number > 1
    OR (kind = 'clearing') <> (rail IS NOT NULL) OR (kind = 'brand_payable') <> (brand_id IS NOT NULL)
-   OR (kind = 'commission_payable') <> (distributor_id IS NOT NULL)
+   OR (kind IN ('commission_payable', 'debt')) <> (distributor_id IS NOT NULL)
 
 -- name: checkpoints
 -- the checkpoint of an account holds its transfers up to the horizon, and nothing else
@@ -525,25 +548,45 @@ FULL JOIN ledger_checkpoints c USING (account_id)
 WHERE (c.debits, c.credits) IS DISTINCT FROM (posted.debits, posted.credits)
 
 -- name: statement_totals
--- lines, gross and clawbacks of a statement are the count and the sums of what points to it
+-- lines, gross, clawbacks and adjustments of a statement are the count and the sums of what points to it
 SELECT format('statements %s', s.id),
-       format('%s lines, gross %s, clawbacks %s; found %s, %s, %s', s.lines, s.gross, s.clawbacks, part.lines, part.gross,
-              part.clawbacks)
+       format('%s lines, gross %s, clawbacks %s, adjustments %s; found %s, %s, %s, %s', s.lines, s.gross, s.clawbacks,
+              s.adjustments, part.lines, part.gross, part.clawbacks, part.adjustments)
 FROM statements s
 LEFT JOIN (
-    SELECT statement_id, count(*) AS lines, sum(amount) AS gross, sum(clawback) AS clawbacks
+    SELECT statement_id, sum(line) AS lines, sum(amount) AS gross, sum(clawback) AS clawbacks, sum(adjustment) AS adjustments
     FROM (
-        SELECT statement_id, amount, 0 AS clawback FROM commissions
+        SELECT statement_id, 1 AS line, amount, 0 AS clawback, 0 AS adjustment FROM commissions
         UNION ALL
-        SELECT statement_id, 0, amount FROM clawbacks
+        SELECT statement_id, 1, 0, amount, 0 FROM clawbacks
         UNION ALL
-        SELECT statement_id, quantity * supply_price, 0 FROM order_lines
+        SELECT statement_id, 1, quantity * supply_price, 0, 0 FROM order_lines
         UNION ALL
-        SELECT statement_id, 0, supply FROM refund_lines
+        SELECT statement_id, 1, 0, supply, 0 FROM refund_lines
+        UNION ALL
+        SELECT statement_id, 0, 0, 0, amount FROM adjustments
     ) AS line
     GROUP BY statement_id
 ) AS part ON part.statement_id = s.id
-WHERE (s.lines, s.gross, s.clawbacks) IS DISTINCT FROM (part.lines, part.gross, part.clawbacks)
+WHERE (s.lines, s.gross, s.clawbacks, s.adjustments)
+      IS DISTINCT FROM (coalesce(part.lines, 0), coalesce(part.gross, 0), coalesce(part.clawbacks, 0), coalesce(part.adjustments, 0))
+
+-- name: statement_chain
+-- a statement begins with what the earlier ones of its payee carried forward and owe, less what was written off
+SELECT format('statements %s', s.id),
+       format('carry in %s, debt in %s; earlier ones leave %s, %s', s.carry_in, s.debt_in, before.carry, before.debt)
+FROM statements s
+JOIN settlement_runs r ON r.id = s.run_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.carry_out - e.carry_in), 0) AS carry,
+           coalesce(sum(e.debt_added - e.debt_offset), 0) - coalesce((
+               SELECT sum(w.amount) FROM write_offs w
+               WHERE w.distributor_id = s.distributor_id AND w.approved_at <= r.created_at
+           ), 0) AS debt
+    FROM statements e
+    WHERE e.id < s.id AND (e.distributor_id = s.distributor_id OR e.brand_id = s.brand_id)
+) AS before
+WHERE (s.carry_in, s.debt_in) IS DISTINCT FROM (before.carry, before.debt)
 
 -- name: statement_payees
 -- a commission or a clawback stands in a statement of its distributor, an order line or a return in one of its brand
@@ -614,10 +657,10 @@ LEFT JOIN statements of_line ON of_line.id = l.statement_id
 WHERE of_commission.run_id IS DISTINCT FROM of_line.run_id
 
 -- name: settlement_runs
--- a run has statements, and was made after its cutoff
+-- a run has statements, unless it was discarded, and was made after its cutoff
 SELECT format('settlement_runs %s', id), format('cutoff %s, made %s', cutoff, created_at)
 FROM settlement_runs r
-WHERE cutoff > created_at OR NOT EXISTS (SELECT FROM statements s WHERE s.run_id = r.id)
+WHERE cutoff > created_at OR (state = 'discarded') = EXISTS (SELECT FROM statements s WHERE s.run_id = r.id)
 
 -- name: tree
 -- the ancestors of a distributor are itself and the ancestors of its parent

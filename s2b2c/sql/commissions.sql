@@ -224,8 +224,7 @@ SELECT coalesce(sum(open.amount) FILTER (WHERE o.matures_at > :now OR o.matures_
        coalesce(max(settled.in_statement), 0)::bigint AS in_statement,
        coalesce(max(settled.paid), 0)::bigint AS paid
 FROM (
-    SELECT sum(s.gross - s.clawbacks) FILTER (WHERE r.state <> 'paid') AS in_statement,
-           sum(s.gross - s.clawbacks) FILTER (WHERE r.state = 'paid') AS paid
+    SELECT sum(s.net) FILTER (WHERE r.state <> 'paid') AS in_statement, sum(s.net) FILTER (WHERE r.state = 'paid') AS paid
     FROM statements s JOIN settlement_runs r ON r.id = s.run_id
     WHERE s.distributor_id = :distributor_id
 ) AS settled

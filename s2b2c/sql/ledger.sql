@@ -167,3 +167,33 @@ SELECT branch_id, 'refund', id, code, CASE WHEN amount > 0 THEN account_id ELSE 
 FROM part JOIN batch USING (branch_id, id)
 WHERE amount <> 0
 ORDER BY id, code, account_id
+
+-- name: open_statement_accounts
+-- The debt accounts of those whose statements add to a debt, and the one of tax, made where they are missing and needed; all
+-- others are there.
+INSERT INTO ledger_accounts (kind, distributor_id)
+SELECT 'debt', s.distributor_id
+FROM statements s
+WHERE s.run_id = :run_id AND s.debt_added > 0
+  AND NOT EXISTS (SELECT FROM ledger_accounts a WHERE a.kind = 'debt' AND a.distributor_id = s.distributor_id)
+UNION ALL
+SELECT 'tax_payable', NULL WHERE EXISTS (SELECT FROM statements WHERE run_id = :run_id AND withheld > 0)
+ORDER BY 1, 2
+ON CONFLICT DO NOTHING
+
+-- name: post_statements
+-- Tax: payable -> tax payable. What a statement comes to below 0 is owed by its payee: debt -> payable. What pays a debt
+-- off: payable -> debt.
+INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
+SELECT 0, 'statement', s.id, part.code, part.debit_account_id, part.credit_account_id, part.amount, :at
+FROM statements s
+LEFT JOIN ledger_accounts payable ON payable.kind = 'commission_payable' AND payable.distributor_id = s.distributor_id
+LEFT JOIN ledger_accounts debt ON debt.kind = 'debt' AND debt.distributor_id = s.distributor_id
+LEFT JOIN ledger_accounts tax ON tax.kind = 'tax_payable'
+CROSS JOIN LATERAL (
+    VALUES ('withholding', payable.id, tax.id, s.withheld),
+           ('debt', debt.id, payable.id, s.debt_added),
+           ('debt_offset', payable.id, debt.id, s.debt_offset)
+) AS part (code, debit_account_id, credit_account_id, amount)
+WHERE s.run_id = :run_id AND s.distributor_id IS NOT NULL AND part.amount > 0
+ORDER BY s.id, part.code

@@ -33,44 +33,178 @@ WHERE r.run_id IS NULL AND r.state = 'applied' AND r.refunded_at < :cutoff AND o
 ORDER BY r.branch_id, r.id
 FOR NO KEY UPDATE OF r
 
+-- name: open_due_adjustments
+CREATE TEMPORARY TABLE IF NOT EXISTS due_adjustments (id bigint, distributor_id bigint, brand_id bigint, amount bigint)
+ON COMMIT DROP
+
+-- name: find_due_adjustments
+INSERT INTO due_adjustments (id, distributor_id, brand_id, amount)
+SELECT id, distributor_id, brand_id, amount
+FROM adjustments
+WHERE statement_id IS NULL AND dated::timestamp AT TIME ZONE 'Asia/Shanghai' < :cutoff
+ORDER BY id
+FOR NO KEY UPDATE
+
 -- name: open_distributor_statements
-WITH part AS (
-    SELECT c.distributor_id, c.amount, 0 AS clawback
+-- In this order: what was earned, tax on it, what pays off debt, what was carried here; a debt, a carry or a payout is left.
+WITH run AS (
+    SELECT * FROM settlement_runs WHERE id = :run_id
+), part AS (
+    SELECT c.distributor_id, 1 AS line, c.amount AS gross, 0 AS clawback, 0 AS adjustment
     FROM due d
     JOIN order_lines l ON l.branch_id = d.branch_id AND l.order_id = d.order_id
     JOIN commissions c ON c.branch_id = l.branch_id AND c.line_id = l.id
     WHERE c.statement_id IS NULL
     UNION ALL
-    SELECT c.distributor_id, 0, c.amount
+    SELECT c.distributor_id, 1, 0, c.amount, 0
     FROM due_refunds d
     JOIN clawbacks c ON c.branch_id = d.branch_id AND c.refund_id = d.refund_id
-), opened AS (
-    INSERT INTO statements (run_id, distributor_id, lines, gross, clawbacks)
-    SELECT :run_id, distributor_id, count(*), sum(amount), sum(clawback)
+    UNION ALL
+    SELECT distributor_id, 0, 0, 0, amount FROM due_adjustments WHERE distributor_id IS NOT NULL
+    UNION ALL
+    SELECT s.distributor_id, 0, 0, 0, 0
+    FROM statements s JOIN distributors d ON d.id = s.distributor_id
+    WHERE d.state = 'eliminated'
+    GROUP BY s.distributor_id
+    HAVING sum(s.carry_out - s.carry_in) > 0
+), payee AS MATERIALIZED (
+    SELECT part.distributor_id, sum(line) AS lines, sum(gross)::bigint AS gross, sum(clawback)::bigint AS clawbacks,
+           sum(adjustment)::bigint AS adjustments, sum(gross - clawback + adjustment)::bigint AS earned
     FROM part
-    GROUP BY distributor_id
+    GROUP BY part.distributor_id
+), before AS (
+    SELECT s.distributor_id, sum(s.carry_out - s.carry_in)::bigint AS carry, sum(s.debt_added - s.debt_offset)::bigint AS debt
+    FROM payee JOIN statements s USING (distributor_id)
+    GROUP BY s.distributor_id
+), written_off AS (
+    SELECT w.distributor_id, sum(w.amount)::bigint AS amount
+    FROM payee JOIN write_offs w USING (distributor_id)
+    WHERE w.approved_at IS NOT NULL
+    GROUP BY w.distributor_id
+), policy AS (
+    SELECT DISTINCT ON (w.distributor_id) w.distributor_id, w.policy
+    FROM run, payee JOIN withholding_policies w USING (distributor_id)
+    WHERE w.starts_on <= run.pay_on
+    ORDER BY w.distributor_id, w.starts_on DESC, w.id DESC
+),
+-- include: settlements.taxed
+, reckoned AS (
+    SELECT payee.*, coalesce(policy.policy, 'none') AS withholding, coalesce(taxed.amount, 0) AS withheld,
+           coalesce(before.carry, 0) AS carry_in, coalesce(before.debt, 0) - coalesce(written_off.amount, 0) AS debt_in,
+           d.state = 'eliminated' AS is_final, run.minimum_payout, run.debt_offset_bps
+    FROM run CROSS JOIN payee
+    JOIN distributors d ON d.id = payee.distributor_id
+    LEFT JOIN policy USING (distributor_id)
+    LEFT JOIN taxed USING (distributor_id)
+    LEFT JOIN before USING (distributor_id)
+    LEFT JOIN written_off USING (distributor_id)
+), offsetting AS (
+    SELECT *, least(debt_in, div(gross::numeric * debt_offset_bps, 10000)::bigint, greatest(earned - withheld, 0)) AS debt_offset
+    FROM reckoned
+), payable AS (
+    SELECT *, earned - withheld - debt_offset AS net, earned - withheld - debt_offset + carry_in AS payable FROM offsetting
+), opened AS (
+    INSERT INTO statements (run_id, distributor_id, lines, gross, clawbacks, adjustments, withheld, debt_in, debt_offset, net,
+                            carry_in, payout, carry_out, debt_added, withholding, is_final)
+    SELECT :run_id, distributor_id, lines, gross, clawbacks, adjustments, withheld, debt_in, debt_offset, net, carry_in,
+           CASE WHEN is_final OR payable >= minimum_payout THEN greatest(payable, 0) ELSE 0 END,
+           CASE WHEN is_final OR payable >= minimum_payout THEN 0 ELSE greatest(payable, 0) END,
+           greatest(-payable, 0), withholding, is_final
+    FROM payable
     ORDER BY distributor_id
     RETURNING lines, gross, clawbacks
 )
 -- include: settlements.totals
 
+-- name: taxed
+-- The tax of those whose policy is `cn_labour_cumulative`: cumulative over the year of the day of payment, as `withholding`
+-- in Python tells with its source. A month counts once, whatever statements fall into it.
+earlier AS (
+    SELECT s.distributor_id, date_trunc('month', r.pay_on)::date AS month, s.gross - s.clawbacks + s.adjustments AS earned,
+           s.withheld
+    FROM run
+    CROSS JOIN policy
+    JOIN statements s ON s.distributor_id = policy.distributor_id AND s.withholding = policy.policy
+    JOIN settlement_runs r ON r.id = s.run_id
+    WHERE policy.policy = 'cn_labour_cumulative' AND r.pay_on >= date_trunc('year', run.pay_on)
+      AND r.pay_on < date_trunc('year', run.pay_on) + interval '1 year'
+), income AS (
+    SELECT distributor_id, month, sum(earned)::bigint AS earned, sum(withheld)::bigint AS withheld
+    FROM (
+        SELECT * FROM earlier
+        UNION ALL
+        SELECT distributor_id, date_trunc('month', run.pay_on)::date, payee.earned, 0
+        FROM run CROSS JOIN payee JOIN policy USING (distributor_id)
+        WHERE policy.policy = 'cn_labour_cumulative'
+    ) AS statement
+    GROUP BY distributor_id, month
+), gap AS (
+    -- The last month of the year so far without income: January to the month of payment, each once.
+    SELECT payer.distributor_id, max(month.month)::date AS month
+    FROM run
+    CROSS JOIN (SELECT DISTINCT distributor_id FROM income) AS payer
+    CROSS JOIN generate_series(date_trunc('year', run.pay_on), date_trunc('month', run.pay_on), interval '1 month') AS month
+    LEFT JOIN income ON income.distributor_id = payer.distributor_id AND income.month = month.month::date
+    WHERE coalesce(income.earned, 0) <= 0
+    GROUP BY payer.distributor_id
+), year AS (
+    SELECT income.distributor_id, sum(income.earned)::bigint AS earned, sum(income.withheld)::bigint AS withheld,
+           count(*) FILTER (WHERE income.earned > 0 AND (run.months_rule = 'income_months' OR gap.month IS NULL
+                                                         OR income.month > gap.month)) AS months,
+           bool_or(income.month = date_trunc('month', run.pay_on) AND income.earned > 0) AS has_income
+    FROM run CROSS JOIN income LEFT JOIN gap USING (distributor_id)
+    GROUP BY income.distributor_id
+), taxed AS (
+    SELECT year.distributor_id,
+           CASE WHEN year.has_income
+                THEN least(greatest(labour_tax(year.earned, 500000 * year.months + deduction.amount, run.pay_on)
+                                    - year.withheld, 0), greatest(payee.earned, 0))
+                ELSE 0 END AS amount
+    FROM run
+    CROSS JOIN year
+    JOIN payee USING (distributor_id)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(t.amount), 0)::bigint AS amount
+        FROM tax_deductions t
+        WHERE t.distributor_id = year.distributor_id AND t.month >= date_trunc('year', run.pay_on) AND t.month <= run.pay_on
+    ) AS deduction
+)
+
 -- name: open_brand_statements
-WITH part AS (
-    SELECT l.brand_id, l.quantity * l.supply_price AS supply, 0 AS returned
+-- What a brand comes to below 0 is carried whole into its next statement.
+WITH run AS (
+    SELECT * FROM settlement_runs WHERE id = :run_id
+), part AS (
+    SELECT l.brand_id, 1 AS line, l.quantity * l.supply_price AS gross, 0 AS clawback, 0 AS adjustment
     FROM due d
     JOIN order_lines l ON l.branch_id = d.branch_id AND l.order_id = d.order_id
     WHERE l.statement_id IS NULL
     UNION ALL
-    SELECT l.brand_id, 0, r.supply
+    SELECT l.brand_id, 1, 0, r.supply, 0
     FROM due_refunds d
     JOIN refund_lines r ON r.branch_id = d.branch_id AND r.refund_id = d.refund_id
     JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
     WHERE r.supply <> 0
-), opened AS (
-    INSERT INTO statements (run_id, brand_id, lines, gross, clawbacks)
-    SELECT :run_id, brand_id, count(*), sum(supply), sum(returned)
+    UNION ALL
+    SELECT brand_id, 0, 0, 0, amount FROM due_adjustments WHERE brand_id IS NOT NULL
+), payee AS (
+    SELECT brand_id, sum(line) AS lines, sum(gross)::bigint AS gross, sum(clawback)::bigint AS clawbacks,
+           sum(adjustment)::bigint AS adjustments, sum(gross - clawback + adjustment)::bigint AS net
     FROM part
     GROUP BY brand_id
+), payable AS (
+    SELECT payee.*, before.carry_in, payee.net + before.carry_in AS payable, run.minimum_payout
+    FROM run
+    CROSS JOIN payee
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(s.carry_out - s.carry_in), 0)::bigint AS carry_in FROM statements s WHERE s.brand_id = payee.brand_id
+    ) AS before
+), opened AS (
+    INSERT INTO statements (run_id, brand_id, lines, gross, clawbacks, adjustments, net, carry_in, payout, carry_out)
+    SELECT :run_id, brand_id, lines, gross, clawbacks, adjustments, net, carry_in,
+           CASE WHEN payable >= minimum_payout THEN greatest(payable, 0) ELSE 0 END,
+           CASE WHEN payable >= minimum_payout THEN least(payable, 0) ELSE payable END
+    FROM payable
     ORDER BY brand_id
     RETURNING lines, gross, clawbacks
 )
@@ -88,8 +222,8 @@ SELECT s.distributor_id, s.brand_id, 'statement_ready',
        jsonb_build_object('cutoff', CASE
            WHEN ends.at = date_trunc('day', ends.at) THEN to_char(ends.at - interval '1 day', 'YYYY-MM-DD')
            ELSE to_char(ends.at, 'YYYY-MM-DD HH24:MI')
-       END, 'lines', s.lines, 'net_amount', s.gross - s.clawbacks),
-       r.created_at
+       END, 'lines', s.lines, 'net_amount', s.net),
+       r.reviewed_at
 FROM settlement_runs r
 CROSS JOIN LATERAL (SELECT r.cutoff AT TIME ZONE 'Asia/Shanghai' AS at) AS ends
 JOIN statements s ON s.run_id = r.id
@@ -136,6 +270,35 @@ WHERE s.run_id = :run_id AND r.branch_id = d.branch_id AND r.refund_id = d.refun
 
 -- name: settle_refunds
 UPDATE refunds r SET run_id = :run_id FROM due_refunds d WHERE r.branch_id = d.branch_id AND r.id = d.refund_id
+
+-- name: settle_adjustments
+UPDATE adjustments a
+SET statement_id = s.id
+FROM due_adjustments d JOIN statements s ON s.run_id = :run_id
+    AND (s.distributor_id = d.distributor_id OR s.brand_id = d.brand_id)
+WHERE a.id = d.id
+
+-- name: free_commissions
+UPDATE commissions c SET statement_id = NULL
+FROM statements s WHERE s.run_id = :run_id AND c.distributor_id = s.distributor_id AND c.statement_id = s.id
+
+-- name: free_clawbacks
+UPDATE clawbacks c SET statement_id = NULL
+FROM statements s WHERE s.run_id = :run_id AND c.distributor_id = s.distributor_id AND c.statement_id = s.id
+
+-- name: free_lines
+UPDATE order_lines l SET statement_id = NULL
+FROM statements s WHERE s.run_id = :run_id AND s.brand_id IS NOT NULL AND l.statement_id = s.id
+
+-- name: free_returns
+UPDATE refund_lines l SET statement_id = NULL
+FROM statements s WHERE s.run_id = :run_id AND s.brand_id IS NOT NULL AND l.statement_id = s.id
+
+-- name: free_refunds
+UPDATE refunds SET run_id = NULL WHERE run_id = :run_id
+
+-- name: free_adjustments
+UPDATE adjustments a SET statement_id = NULL FROM statements s WHERE s.run_id = :run_id AND a.statement_id = s.id
 
 -- name: lines
 -- Some lines of each statement asked for: commissions, then clawbacks; of a brand order lines, then returns. OFFSET 0: first

@@ -66,7 +66,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Tier": "id code rank name isLeader",
     },
     "distributor brand finance": {
-        "SettlementRun": "id cutoff state createdAt",
+        "SettlementRun": "id cutoff state createdAt payOn",
     },
     "distributor finance operator": {
         "DistributorName": "id code name",
@@ -89,7 +89,7 @@ MATRIX: dict[str, dict[str, str]] = {
     },
     "distributor brand": {
         "Notice": "id kind text createdAt readAt",
-        "Statement": "id run lineCount gross clawbacks net lines",
+        "Statement": "id run lineCount gross clawbacks adjustments withheld debtOffset net carryIn payout carryOut debtAdded lines",
         "StatementLine": (
             "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity paid "
             "position amount outcome"
@@ -136,6 +136,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "PriceSpan": "since until supplyPrice suggestedPrice minPrice maxPrice tierCosts",
     },
     "finance operator": {
+        "PeriodOpen": "code message",
         "Payment": "id method amount state intentId createdAt succeededAt returnedAt",
     },
     "customer": {
@@ -249,11 +250,16 @@ MATRIX: dict[str, dict[str, str]] = {
         "FinanceQuery": "node runs run statement order trialBalance ledgerAccount payments stripeBreaks",
         "FinanceNode": "id",
         "FullLedgerAccount": "id kind rail owner debits credits balance transfers",
-        "Transfer": "id code amount postedAt debitAccount creditAccount orderNo",
+        "Transfer": "id code amount postedAt debitAccount creditAccount source orderNo",
         "LedgerAccount": "id kind rail owner",
-        "FullSettlementRun": "id cutoff state createdAt distributors brands statements",
+        "FullSettlementRun": (
+            "id cutoff state createdAt payOn madeBy reviewedAt reviewedBy approvedAt approvedBy discardedAt discardedBy "
+            "distributors brands statements"
+        ),
+        "Mutation": "settle reviewRun approveRun discardRun adjust",
+        "Adjustment": "id amount dated reason createdAt",
         "RunTotals": "statements lines gross clawbacks net",
-        "FullStatement": "id run lineCount gross clawbacks net payee lines",
+        "FullStatement": "id run lineCount gross clawbacks adjustments withheld debtOffset net carryIn payout carryOut debtAdded payee lines",
         "Payee": "kind code name",
         "FullStatementLine": (
             "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity paid "

@@ -3,10 +3,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from s2b2c import catalogue, payments, ranking, settlements
+from s2b2c import catalogue, payments, ranking
 from s2b2c.config import CHECKOUT
 from s2b2c.db import Database
-from tests import imports, paying
+from tests import factories, imports, paying
 from tests.api.client import Api, api_on
 from tests.databases import create_database, drop_database
 from tests.stripe_fake import Fake, running
@@ -40,7 +40,7 @@ async def sample_template(server_url: str, template: str) -> AsyncIterator[str]:
         policy = await ranking.default_policy(session)
         await ranking.rank(session, start=date(2026, 10, 1), end=date(2026, 11, 1), policy=policy)
     async with db.write() as session:
-        assert await settlements.settle(session, cutoff=datetime(2026, 10, 31, 16, tzinfo=UTC), now=NOW)
+        assert await factories.a_settlement(session, cutoff=datetime(2026, 10, 31, 16, tzinfo=UTC), now=NOW)
     await db.close()
     yield name
     await drop_database(server_url, name)

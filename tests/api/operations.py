@@ -41,7 +41,7 @@ async def check(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(shown, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     assert shown == json.loads(file.read_text(encoding="utf-8"))
-    assert len(sent) == statements <= most, sent
+    assert len(sent) == statements <= most, (len(sent), sent)
     return answer
 
 

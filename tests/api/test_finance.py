@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from s2b2c import models, orders, settlements
+from s2b2c import models, orders
 from s2b2c.api.types.ids import encode
 from s2b2c.db import Database
 from tests import factories
@@ -54,7 +54,7 @@ async def _completed(db: Database, store: models.Store, variant: models.Variant)
 async def _settle(db: Database) -> str:
     """The id of a new run."""
     async with db.write() as session:
-        settled = await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF + timedelta(days=1))
+        settled = await factories.a_settlement(session, cutoff=CUTOFF, now=CUTOFF + timedelta(days=1))
     assert settled is not None
     return encode("settlement-run", settled.run_id)
 

@@ -46,7 +46,7 @@ OPERATIONS = {
     "OperatorNode": "operator/Node",
 }
 MENTIONS = {
-    *("AddressRemoved", "JobRetried", "RefundAsked"),  # what a mutation says it has done
+    *("AddressRemoved", "JobRetried", "RefundAsked", "Adjustment"),  # what a mutation says it has done
     *("Brand", "Product", "Store", "DistributorName", "Distributor", "UplineMember", "SimulatedDistributor"),
     *(
         "Plan",

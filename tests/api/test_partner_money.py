@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from s2b2c import catalogue, commissions, models, orders, settlements
+from s2b2c import catalogue, commissions, models, orders
 from s2b2c.api.types.ids import encode
 from s2b2c.db import AnyRow, Database
 from tests import factories
@@ -104,10 +104,10 @@ async def test_each_fen_stands_in_one_place(api: Api) -> None:
             for order, day in zip(made[1:], (9, 2, 1), strict=True)
         ]
         await orders.complete(session, done, hold_days=7)
-        run = models.SettlementRun(cutoff=NOW + timedelta(days=9), state="draft")
+        run = models.SettlementRun(cutoff=NOW + timedelta(days=9), state="draft", pay_on=NOW.date())
         session.add(run)
         await session.flush()
-        statement = models.Statement(run_id=run.id, distributor_id=owner.id, lines=1, gross=598)
+        statement = models.Statement(run_id=run.id, distributor_id=owner.id, lines=1, gross=598, net=598, payout=598)
         session.add(statement)
         await session.flush()
         line = select(models.OrderLine.id).where(models.OrderLine.order_id == made[3].id).scalar_subquery()
@@ -158,7 +158,7 @@ async def test_refunds_are_taken_off_where_the_commission_stands(api: Api) -> No
         ]
         await orders.complete(session, done, hold_days=7)
     async with api.db.write() as session:
-        assert await settlements.settle(session, cutoff=NOW + timedelta(days=8, hours=1), now=later)
+        assert await factories.a_settlement(session, cutoff=NOW + timedelta(days=8, hours=1), now=later)
     assert await _earnings_of(api.db, owner.id, later) == commissions.Earnings(1196, 598, 598, 0)
     for order in made:
         await _refund(api.db, order, 1000, later)
@@ -177,7 +177,7 @@ async def test_refunds_are_taken_off_where_the_commission_stands(api: Api) -> No
         ]
     async with api.db.write() as session:
         cutoff = later + timedelta(hours=1)
-        assert await settlements.settle(session, cutoff=cutoff, now=cutoff)
+        assert await factories.a_settlement(session, cutoff=cutoff, now=cutoff)
     assert await _earnings_of(api.db, owner.id, later) == commissions.Earnings(2 * 479, 0, 2 * 479, 0)
     async with api.db.write() as session:
         await orders.reverse_refunds(session, [(f"refund of {made[3].order_no}", later)])

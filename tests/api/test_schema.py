@@ -61,6 +61,7 @@ def test_every_mutation_has_a_door() -> None:
         access.CustomerDoor,
         access.PartnerDoor,
         access.BrandDoor,
+        access.FinanceDoor,
         access.OperatorDoor,
         access.NoticeDoor,
         access.PayoutDoor,

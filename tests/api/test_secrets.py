@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from s2b2c import models, money, orders, settlements
+from s2b2c import models, money, orders
 from s2b2c.api.types.ids import encode
 from s2b2c.config import resource
 from tests import factories
@@ -151,7 +151,7 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(
         waiting = await factories.an_order(session, store, (variant, 2, PRICE, 0), customer=customer)
         await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
         await orders.complete(session, [(order.branch_id, order.id, PAID_AT)], hold_days=7)
-        assert await settlements.settle(session, cutoff=LATER, now=LATER)
+        assert await factories.a_settlement(session, cutoff=LATER, now=LATER)
     async with api.db.read() as session:
         line = (await session.scalars(select(models.OrderLine).where(models.OrderLine.order_id == order.id))).one()
         statement = (

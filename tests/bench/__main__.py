@@ -3,13 +3,24 @@
 `python -m tests.bench --sample` does it on little data, and without limits; `python -m tests.bench.accrual` does one.
 """
 
-from tests.bench import accrual, catalogue, checkout, clamp, concurrency, ordering, scaling, selecting, storefront
+from tests.bench import (
+    accrual,
+    catalogue,
+    checkout,
+    clamp,
+    concurrency,
+    ordering,
+    scaling,
+    selecting,
+    settling,
+    storefront,
+)
 from tests.bench.server import run_alone
 
 
 async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  all benchmarks are called alike
     broken = []
-    for one in (storefront, selecting, catalogue, clamp, ordering, checkout, accrual, concurrency, scaling):
+    for one in (storefront, selecting, catalogue, clamp, ordering, checkout, accrual, settling, concurrency, scaling):
         print(f"\n{one.__name__.rpartition('.')[2]}", flush=True)
         broken += await one.bench(server_url, sample)
     return broken

@@ -21,13 +21,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import insert, select, text
 
-from s2b2c import ledger, models, network, orders, settlements
+from s2b2c import ledger, models, network, orders
 from s2b2c.audit import audit
 from s2b2c.db import Database
 from s2b2c.errors import Refused
 from tests import factories
 from tests.properties.oracle import Plan, Refund
-from tests.properties.order_oracle import Event, Order, balances
+from tests.properties.order_oracle import Account, Event, Order, Rows, balances
 from tests.properties.worlds import (
     ANEW,
     DAY,
@@ -117,6 +117,12 @@ class Machine(RuleBasedStateMachine):
         self.settled: set[tuple[int, int, str]] = set()
         """Orders (""), and their refunds by reference."""
         self.statements: dict[tuple[str, int, int], int] = {}
+        self.debts: Counter[int] = Counter()
+        """Of distributors."""
+        self.carried: Counter[int] = Counter()
+        """Of brands, below 0."""
+        self.posted: Rows = {}
+        """The transfers of statements."""
 
     def teardown(self) -> None:
         try:
@@ -230,16 +236,37 @@ class Machine(RuleBasedStateMachine):
                 for event in order.events.values():
                     if event.at < cutoff:
                         self._expect_returned(order, event, expected)
-        run = await settlements.settle(self.session, cutoff=cutoff, now=self.now)
+        run = await factories.a_settlement(self.session, cutoff=cutoff, now=self.now)
         found = {}
         if run is not None:
-            kind = models.Statement
-            rows = select(kind.distributor_id, kind.brand_id, kind.lines, kind.gross, kind.clawbacks)
-            for distributor, brand, *numbers in await self.session.execute(rows.where(kind.run_id == run.run_id)):
-                found["brand" if brand else "distributor", brand or distributor] = numbers
+            it = models.Statement
+            rows = select(it.id, it.distributor_id, it.brand_id, it.lines, it.gross, it.clawbacks, it.payout)
+            for key, distributor, brand, *numbers in await self.session.execute(rows.where(it.run_id == run.run_id)):
+                kind, payee = "brand" if brand else "distributor", int(brand or distributor or 0)
+                found[kind, payee] = numbers
+                if (known := expected.get((kind, payee))) is not None:
+                    known.append(self._expect_paid(key, kind, payee, *known[1:]))
             self.seen["settled"] += bool(run.orders)
             self.seen["settled refunds"] += run.distributors.clawbacks != 0
         assert found == expected
+
+    def _expect_paid(self, statement: int, kind: str, payee: int, gross: int, clawed: int) -> int:
+        """What is paid out. Half of the gross pays off what a distributor owes; a brand's loss waits for its next supply."""
+        net = gross - clawed
+        if kind == "brand":
+            net += self.carried[payee]
+            self.carried[payee] = min(net, 0)
+            return max(net, 0)
+        offset = min(self.debts[payee], gross // 2, max(net, 0))
+        self._expect_posted(statement, "debt_offset", ("commission_payable", payee), ("debt", payee), offset)
+        self._expect_posted(statement, "debt", ("debt", payee), ("commission_payable", payee), max(-net, 0))
+        self.debts[payee] += max(-net, 0) - offset
+        return max(net - offset, 0)
+
+    def _expect_posted(self, statement: int, code: str, debit: Account, credit: Account, amount: int) -> None:
+        if amount:
+            self.posted["transfer", 0, f"statement {statement}", code, debit, credit] = (amount, self.now)
+            self.seen[code] += 1
 
     async def _place(self, data: st.DataObject) -> None:
         lines = [a_line(data.draw, self.world, most=1_000) for _ in range(1 + data.draw(UP_TO[2]))]
@@ -332,7 +359,7 @@ class Machine(RuleBasedStateMachine):
     @awaited
     async def all_is_as_the_oracle_has_it(self) -> None:
         """Each order by what was frozen as it was placed and paid, whatever happened since."""
-        expected = {key: row for order in self.world.orders for key, row in order.rows().items()}
+        expected = {key: row for order in self.world.orders for key, row in order.rows().items()} | self.posted
         assert differences(expected, await read(self.session)) == {}
         transfers = {key: row for key, row in expected.items() if key[0] == "transfer"}
         owners = await self.session.execute(
@@ -390,4 +417,4 @@ def test_anything_in_any_order(database_url: str) -> None:
             )
         finally:
             runner.run(Machine.database.close())
-    assert all(Machine.seen[what] >= RUNS // 10 for what in ("shares", "refunds", "settled", "settled refunds"))
+    assert all(Machine.seen[what] >= RUNS // 10 for what in ("shares", "refunds", "settled", "settled refunds", "debt"))

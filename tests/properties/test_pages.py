@@ -222,13 +222,15 @@ async def test_the_statements_of_a_run(
 ) -> None:
     """The value is the gross; nothing ever goes."""
     async with shared_db.write() as session:
-        run = models.SettlementRun(cutoff=NOW, state="draft")
+        run = models.SettlementRun(cutoff=NOW, state="draft", pay_on=NOW.date())
         session.add(run)
         await session.flush()
 
         async def add(value: int) -> int:
             payee = await factories.a_distributor(session)
-            statement = models.Statement(run_id=run.id, distributor_id=payee.id, lines=1, gross=value)
+            statement = models.Statement(
+                run_id=run.id, distributor_id=payee.id, lines=1, gross=value, net=value, payout=value
+            )
             session.add(statement)
             await session.flush()
             return statement.id

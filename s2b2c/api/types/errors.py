@@ -52,6 +52,11 @@ class WrongState(Error):
     """It is there, but what it has come to does not allow this."""
 
 
+@_of(errors.PeriodOpen)
+class PeriodOpen(Error):
+    """A period that is not over."""
+
+
 @_of(errors.AlreadyTaken)
 class AlreadyTaken(Error):
     """There is one already."""

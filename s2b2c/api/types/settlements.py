@@ -1,14 +1,15 @@
 """Settlement: runs, statements, and the lines that make them up."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import strawberry
 
 from s2b2c import settlements
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
+from s2b2c.api.types import errors
 from s2b2c.api.types.explanations import (
     CommissionBase,
     CommissionOutcome,
@@ -26,6 +27,11 @@ from s2b2c.commissions import Explanation
 @strawberry.enum(description="What a settlement run has come to.")
 class RunState(Enum):
     DRAFT = "draft"
+    REVIEWED = "reviewed"
+    APPROVED = "approved"
+    PAYING = "paying"
+    PAID = "paid"
+    DISCARDED = "discarded"
 
 
 @strawberry.enum(description="Who a statement is for.")
@@ -40,6 +46,7 @@ class SettlementRun:
     cutoff: datetime = strawberry.field(description="The first moment that is not in it.")
     state: RunState
     created_at: datetime
+    pay_on: date = strawberry.field(description="When it is paid out: income of that month, in Asia/Shanghai.")
 
 
 @strawberry.enum(description="What a line of a statement is.")
@@ -106,10 +113,6 @@ async def _lines(statement: Any, info: Info, first: int, after: str | None) -> C
     return page.connection(await info.context.load.statement_lines.load(wanted), lambda row: (row.part, row.id))
 
 
-def _net(row: Any) -> int:
-    return int(row.gross - row.clawbacks)
-
-
 @strawberry.type
 class StatementHead:
     """What everybody may know of a statement whom it concerns."""
@@ -119,7 +122,14 @@ class StatementHead:
     line_count: Int64 = computed(lambda row: row.lines, description="How many lines make it up.")
     gross: Money = strawberry.field(description="The commissions, or the supply, that matured.")
     clawbacks: Money = strawberry.field(description="What refunds took back of it.")
-    net: Money = computed(_net, description="The sum of its lines: gross less clawbacks.")
+    adjustments: Money = strawberry.field(description="Corrections, each with its reason; below 0 what they take.")
+    withheld: Money = strawberry.field(description="Tax that the platform pays for its payee (代扣).")
+    debt_offset: Money = strawberry.field(description="What of an earlier debt it pays off.")
+    net: Money = strawberry.field(description="gross - clawbacks + adjustments - withheld - debtOffset.")
+    carry_in: Money = strawberry.field(description="What earlier statements carried forward; a brand's may be below 0.")
+    payout: Money = strawberry.field(description="What is paid out: carryIn + net = payout + carryOut - debtAdded.")
+    carry_out: Money = strawberry.field(description="What is carried forward, since it is too little to be paid out.")
+    debt_added: Money = strawberry.field(description="What its payee owes from it on; later statements pay it off.")
 
 
 @strawberry.type(description="What one payee gets for one period (结算单).")
@@ -162,12 +172,27 @@ class RunTotals:
     lines: Int64 = strawberry.field(description="How many are in them.")
     gross: Money = strawberry.field(description="The commissions, or the supply, that matured.")
     clawbacks: Money = strawberry.field(description="What refunds took back of it.")
-    net: Money = computed(_net, description="Gross less clawbacks.")
+    net: Money = computed(lambda row: row.gross - row.clawbacks, description="Gross less clawbacks.")
+
+
+def _person(key: int | None) -> str | None:
+    return None if key is None else encode("person", key)
 
 
 @strawberry.type(description="The closing of a period (结算), with all its statements.")
 class FullSettlementRun(SettlementRun, FinanceNode):
+    is_type_of: ClassVar[Any] = classmethod(errors.done)
+
     id: strawberry.ID = id_of("settlement-run")
+    reviewed_at: datetime | None = strawberry.field(description="When its statements were shown; null before.")
+    approved_at: datetime | None = strawberry.field(description="When it was closed; null before.")
+    discarded_at: datetime | None = strawberry.field(description="When it was given up; null where it was not.")
+    made_by: strawberry.ID | None = computed(
+        lambda row: _person(row.created_by), description="Who made it; null where the command line did, as below."
+    )
+    reviewed_by: strawberry.ID | None = computed(lambda row: _person(row.reviewed_by), description="Who showed it.")
+    approved_by: strawberry.ID | None = computed(lambda row: _person(row.approved_by), description="Who closed it.")
+    discarded_by: strawberry.ID | None = computed(lambda row: _person(row.discarded_by), description="Who gave it up.")
     distributors: RunTotals = strawberry.field(description="Lines are commissions and clawbacks.")
     brands: RunTotals = strawberry.field(description="Lines are order lines and returns.")
 
@@ -183,3 +208,23 @@ class FullSettlementRun(SettlementRun, FinanceNode):
         page = Page(f"statement-gross-{payee.value}", first, after, key_length=2)
         wanted = settlements.StatementsPage(root.id, payee.value, page.after, page.limit)
         return page.connection(await info.context.load.statements.load(wanted), lambda row: (row.gross, row.id))
+
+
+@strawberry.input(description="A correction of what a payee gets: of a distributor or of a brand.")
+class AdjustmentInput:
+    distributor: strawberry.ID | None = strawberry.field(default=None, description="The `id` of the distributor.")
+    brand: strawberry.ID | None = strawberry.field(default=None, description="The `id` of the brand.")
+    amount: Int64 = strawberry.field(description="In fen, not 0; below 0 to take it.")
+    dated: date = strawberry.field(description="The next run that closes this day pays it.")
+    reason: str = strawberry.field(description="Why, for its payee to read: 1 to 500 characters.")
+
+
+@strawberry.type(description="A correction of what a payee gets (调整).")
+class Adjustment:
+    is_type_of: ClassVar[Any] = classmethod(errors.done)
+
+    id: strawberry.ID = id_of("adjustment")
+    amount: Money = strawberry.field(description="Below 0 what it takes.")
+    dated: date = strawberry.field(description="The day it belongs to.")
+    reason: str
+    created_at: datetime

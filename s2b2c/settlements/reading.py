@@ -1,15 +1,12 @@
-"""Close a period: everything that matured goes into exactly one statement of whoever it is owed to. Amounts are fen."""
+"""What runs and statements hold, and what is owed. Amounts are fen."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
-    CursorResult,
     FromClause,
     Result,
     Select,
@@ -26,9 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle, aliased, join
 
-from s2b2c import jobs
-from s2b2c.db import MAX_INT64, PLAN_FOR_BULK, AnyRow, page
-from s2b2c.errors import PeriodOpen, Refused
+from s2b2c.db import MAX_INT64, AnyRow, page
 from s2b2c.models import (
     Brand,
     Distributor,
@@ -38,12 +33,6 @@ from s2b2c.models import (
 from s2b2c.sql import statements
 
 PayeeKind = Literal["distributor", "brand"]
-
-_ORDERS_PER_BATCH = 40_000
-
-# Two runs at once would both find the same orders, then wait for each other's rows in whatever order they reach them.
-# The lock ends with the transaction, however that ends; the run that waited looks for its orders only after it.
-_ONE_RUN_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('s2b2c.settle', 0))")
 
 Progress = Callable[[int, int], None]
 """(done, total)"""
@@ -56,74 +45,6 @@ class Totals(NamedTuple):
     lines: int
     gross: int
     clawbacks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    run_id: int
-    orders: int
-    distributors: Totals
-    brands: Totals
-
-
-async def settle(
-    session: AsyncSession, *, cutoff: datetime, now: datetime, progress: Progress | None = None
-) -> Settled | None:
-    """Put all that matured before `cutoff` and stands in no statement into a draft run: one statement per payee.
-
-    Commissions of nothing are put there too, so that each is explained. What refunds took back matures at the later of
-    the order's maturity and the refund; a statement of little else is below 0. Every payee is told. None, and no run,
-    when there is nothing. `progress` counts orders. Raises Refused(PeriodOpen) when the cutoff lies after `now`.
-    """
-    if cutoff > now:
-        raise Refused(
-            PeriodOpen(f"The cutoff {cutoff.isoformat()} lies in the future; what matures until then is not known.")
-        )
-    await session.execute(_ONE_RUN_AT_A_TIME)
-    await session.execute(PLAN_FOR_BULK)
-    orders, refunds = await _find_due(session, cutoff)
-    if not orders and not refunds:
-        return None
-    run = SettlementRun(cutoff=cutoff, state="draft", created_at=now)
-    session.add(run)
-    await session.flush()
-    distributors = await _open(session, "open_distributor_statements", run.id)
-    brands = await _open(session, "open_brand_statements", run.id)
-    await _write(session, "tell_payees", {"run_id": run.id})
-    place = {"run_id": run.id}
-    commissions = await _write(session, "settle_clawbacks", place)
-    lines = await _write(session, "settle_returns", place)
-    assert await _write(session, "settle_refunds", place) == refunds
-    for batch, first in enumerate(range(0, orders, _ORDERS_PER_BATCH)):
-        place["batch"] = batch
-        commissions += await _write(session, "settle_commissions", place)
-        lines += await _write(session, "settle_lines", place)
-        if progress is not None:
-            progress(min(first + _ORDERS_PER_BATCH, orders), orders)
-    assert (commissions, lines) == (distributors.lines, brands.lines)
-    await jobs.enqueue(session, "export_settlement", {"run_id": run.id})
-    return Settled(run.id, orders, distributors, brands)
-
-
-async def _find_due(session: AsyncSession, cutoff: datetime) -> tuple[int, int]:
-    """Note which orders and refunds this run takes: one that comes in while it works must not slip into half of it."""
-    for name in ("open_due", "open_due_refunds"):
-        await session.execute(statements("settlements")[name])
-    await session.execute(text("TRUNCATE due, due_refunds"))
-    orders = await _write(session, "find_due", {"cutoff": cutoff, "batch_size": _ORDERS_PER_BATCH})
-    refunds = await _write(session, "find_due_refunds", {"cutoff": cutoff})
-    await session.execute(text("ANALYZE due, due_refunds"))
-    return orders, refunds
-
-
-async def _open(session: AsyncSession, name: str, run_id: int) -> Totals:
-    return Totals._make((await session.execute(statements("settlements")[name], {"run_id": run_id})).one())
-
-
-async def _write(session: AsyncSession, name: str, parameters: Mapping[str, object]) -> int:
-    result = await session.execute(statements("settlements")[name], parameters)
-    assert isinstance(result, CursorResult)
-    return result.rowcount
 
 
 async def runs(session: AsyncSession, *, after: tuple[int, ...] | None, limit: int) -> Sequence[AnyRow]:
@@ -139,7 +60,24 @@ async def run(session: AsyncSession, run_id: int) -> AnyRow | None:
     return (await session.execute(_runs().where(SettlementRun.id == run_id))).one_or_none()
 
 
-_RUN = (SettlementRun.id, SettlementRun.cutoff, SettlementRun.state, SettlementRun.created_at)
+_RUN = (
+    SettlementRun.id,
+    SettlementRun.cutoff,
+    SettlementRun.state,
+    SettlementRun.created_at,
+    SettlementRun.pay_on,
+    SettlementRun.created_by,
+    SettlementRun.reviewed_at,
+    SettlementRun.reviewed_by,
+    SettlementRun.approved_at,
+    SettlementRun.approved_by,
+    SettlementRun.discarded_at,
+    SettlementRun.discarded_by,
+)
+_AMOUNTS = (
+    *("lines", "gross", "clawbacks", "adjustments", "withheld", "debt_in", "debt_offset", "net", "carry_in", "payout"),
+    *("carry_out", "debt_added", "withholding", "is_final"),
+)
 
 
 def _runs() -> Select[*tuple[Any, ...]]:
@@ -170,12 +108,12 @@ async def statements_of(
     after: tuple[int, ...] | None,
     limit: int,
 ) -> Sequence[AnyRow]:
-    """What one distributor or one brand got in each run, newest first; `after` is a (run_id,).
+    """What one distributor or one brand got in each run that is no draft, newest first; `after` is a (run_id,).
 
-    Rows of (id, distributor_id, payee, code, name, lines, gross, clawbacks, run): `payee` is "distributor" or "brand",
-    `code` of a brand is its name, `lines` are as in `Totals`. Money in fen.
+    Rows of (id, distributor_id, payee, code, name, the amounts of `Statement`, run): `payee` is "distributor" or
+    "brand", `code` of a brand is its name, `lines` are as in `Totals`. Money in fen.
     """
-    query = _statements().where(_to(distributor_id, brand_id))
+    query = _statements().where(_to(distributor_id, brand_id), SettlementRun.state != "draft")
     # By runs, of which there are few: the key of statements finds a payee in a run.
     return (await session.execute(page(query, (SettlementRun.id, "down"), after=after, limit=limit))).all()
 
@@ -186,7 +124,7 @@ async def statement(
     """A row as of `statements_of`: of this distributor or this brand, of anybody where neither is named."""
     query = _statements().where(Statement.id == statement_id)
     if distributor_id is not None or brand_id is not None:
-        query = query.where(_to(distributor_id, brand_id))
+        query = query.where(_to(distributor_id, brand_id), SettlementRun.state != "draft")
     return (await session.execute(query)).one_or_none()
 
 
@@ -246,9 +184,7 @@ def _statements(statement: type[Statement] = Statement, source: FromClause | Non
             case((statement.brand_id.is_(None), "distributor"), else_="brand").label("payee"),
             func.coalesce(Distributor.code, Brand.name).label("code"),
             func.coalesce(Distributor.name, Brand.name).label("name"),
-            statement.lines,
-            statement.gross,
-            statement.clawbacks,
+            *(getattr(statement, name) for name in _AMOUNTS),
             Bundle("run", *_RUN),
         )
         .select_from(statement if source is None else source)
@@ -354,10 +290,10 @@ _PAYABLE = text("""
         ) AS part (amount)
         WHERE a.kind = 'brand_payable' AND a.brand_id = :brand_id
     ) AS balance, (
-        SELECT coalesce(sum(s.gross - s.clawbacks), 0)::bigint
+        SELECT coalesce(sum(s.net), 0)::bigint
         FROM settlement_runs r
         JOIN statements s ON s.run_id = r.id AND s.distributor_id IS NULL AND s.brand_id = :brand_id
-    ) AS in_statements, sold.completed - returned.completed, sold.pending - returned.pending
+    ) AS in_statements, sold.completed - returned.completed + adjusted.amount, sold.pending - returned.pending
     FROM (
         SELECT coalesce(sum(l.quantity * l.supply_price) FILTER (WHERE o.completed_at IS NOT NULL), 0)::bigint
                    AS completed,
@@ -374,6 +310,11 @@ _PAYABLE = text("""
         JOIN orders o ON o.branch_id = l.branch_id AND o.id = l.order_id
         WHERE l.brand_id = :brand_id AND r.statement_id IS NULL AND r.supply <> 0 AND o.paid_at IS NOT NULL
     ) AS returned
+    CROSS JOIN (
+        SELECT coalesce(sum(amount), 0)::bigint AS amount
+        FROM adjustments
+        WHERE brand_id = :brand_id AND statement_id IS NULL
+    ) AS adjusted
 """)
 
 

@@ -1,0 +1,55 @@
+"""Settlement: what is owed goes into statements, and statements are paid."""
+
+from s2b2c.settlements.adjusting import adjust, approve_write_off, write_off
+from s2b2c.settlements.closing import Settled, Terms, approve, discard, open_run, review, settle, usual_terms
+from s2b2c.settlements.reading import (
+    LinesPage,
+    Payable,
+    PayeeKind,
+    Progress,
+    StatementLine,
+    StatementsPage,
+    Totals,
+    lines,
+    payable,
+    run,
+    runs,
+    statement,
+    statement_lines,
+    statement_rows,
+    statements_of,
+    statements_of_runs,
+)
+from s2b2c.settlements.withholding import set_deduction, set_policy
+
+__all__ = [
+    "LinesPage",
+    "Payable",
+    "PayeeKind",
+    "Progress",
+    "Settled",
+    "StatementLine",
+    "StatementsPage",
+    "Terms",
+    "Totals",
+    "adjust",
+    "approve",
+    "approve_write_off",
+    "discard",
+    "lines",
+    "open_run",
+    "payable",
+    "review",
+    "run",
+    "runs",
+    "set_deduction",
+    "set_policy",
+    "settle",
+    "statement",
+    "statement_lines",
+    "statement_rows",
+    "statements_of",
+    "statements_of_runs",
+    "usual_terms",
+    "write_off",
+]
