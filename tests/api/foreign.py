@@ -267,12 +267,7 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "finance/Node": {"id": own["run"]},
         "finance/Run": {"id": own["run"], "payee": "BRAND"},
         "finance/Statement": {"id": own["statement"]},
-        "finance/Adjust": {
-            "adjustment": {"distributor": own["distributor"], "amount": 1, "dated": "2026-11-01", "reason": "测试"}
-        },
-        "finance/ReviewRun": {"run": own["run"]},
-        "finance/ApproveRun": {"run": own["run"]},
-        "finance/DiscardRun": {"run": own["run"]},
+        **_of_finance(own),
         "finance/LedgerAccount": {"id": own["account"]},
         "operator/Node": {"id": own["plan"]},
         "operator/Distributors": {"tier": own["tier"]},
@@ -297,6 +292,16 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "operator/Customer": {"id": own["customer"], "reason": "to see who that is"},
         "operator/PersonalReads": {"customer": own["customer"]},
         **_of_products(own),  # the last: one of them is withdrawn
+    }
+
+
+def _of_finance(own: Mapping[str, str]) -> dict[str, Variables]:
+    adjustment = {"distributor": own["distributor"], "amount": 1, "dated": "2026-11-01", "reason": "测试"}
+    return {
+        "finance/Adjust": {"adjustment": adjustment},
+        "finance/ReviewRun": {"run": own["run"]},
+        "finance/ApproveRun": {"run": own["run"]},
+        "finance/DiscardRun": {"run": own["run"]},
     }
 
 
