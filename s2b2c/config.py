@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     """How `s2b2c serve` and `s2b2c worker` log: what goes wrong, as JSON also a line of each request."""
     metrics_port: int | None = Field(None, ge=1, le=65534)
     """Where `s2b2c serve` tells Prometheus, on `host`; `s2b2c worker` does on the port above it."""
+    payout_limit: int = Field(5_000_000, ge=0)
+    """Fen above which a payout is sent only when a second person has approved it."""
+    payouts_per_second: int = Field(10, ge=1, le=100)
+    """Calls to Stripe for payouts that a worker makes a second, at most."""
     event_days: int = Field(90, ge=31, le=3650)
     """Days that an event of Stripe is kept after it was handled: at least as long as Stripe may send it again."""
     job_log_days: int = Field(30, ge=1, le=3650)

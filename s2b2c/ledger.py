@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -114,6 +114,32 @@ async def post_statements(session: AsyncSession, run_id: int, *, at: datetime) -
     """
     await session.execute(statements("ledger")["open_statement_accounts"], {"run_id": run_id})
     await session.execute(statements("ledger")["post_statements"], {"run_id": run_id, "at": at})
+
+
+Side = Literal["payable", "in_transit", "clearing"]
+
+
+async def post_payouts(
+    session: AsyncSession, attempt_ids: Sequence[int], code: str, sides: tuple[Side, Side], *, rail: str, at: datetime
+) -> None:
+    """What these attempts to pay out move, from the first of the sides to the second.
+
+    Raises IntegrityError when one of them was posted before: each moves once.
+    """
+    ours = await _platform_accounts(session, "in_transit", "clearing", rail=rail)
+    debit, credit = sides
+    await session.execute(
+        statements("ledger")["post_payouts"],
+        {
+            "attempt_ids": list(attempt_ids),
+            "code": code,
+            "debit": debit,
+            "credit": credit,
+            "account_id": ours.get(debit),
+            "other_account_id": ours.get(credit),
+            "at": at,
+        },
+    )
 
 
 async def _account_of(

@@ -15,7 +15,20 @@ from pgqueuer.models import Job as Picked
 from pgqueuer.queries import Queries
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import accounts, bulk, catalogue, exports, files, jobs, ledger, orders, payments, ranking, stripe_events
+from s2b2c import (
+    accounts,
+    bulk,
+    catalogue,
+    exports,
+    files,
+    jobs,
+    ledger,
+    orders,
+    payments,
+    payouts,
+    ranking,
+    stripe_events,
+)
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
 from s2b2c.failures import is_database_away, kind_of
@@ -97,6 +110,11 @@ async def forget_sign_ins(session: AsyncSession) -> int:
     return await accounts.forget(session, _now(), limit=_FORGOTTEN_AT_ONCE)
 
 
+async def begin_payouts(session: AsyncSession) -> int:
+    """Payouts that nothing holds."""
+    return await payouts.begin(session, now=_now(), limit=_PAYOUTS_AT_ONCE)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -110,6 +128,8 @@ _SCANS: tuple[Scan, ...] = (
     catalogue.index_products,
     count_cohorts,
     ranking.roll_up,
+    begin_payouts,
+    payouts.finish_runs,
     ledger.checkpoint,
     forget_events,
     forget_job_logs,
@@ -133,8 +153,10 @@ _ONE_AT_A_TIME: frozenset[Job] = frozenset((bulk.import_catalogue, bulk.export_c
 _ORDERS_AT_ONCE = 200
 _PRICES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 200
+_PAYOUTS_AT_ONCE = 5_000
 _FORGOTTEN_AT_ONCE = 1_000
 _FILES_AT_ONCE = 100
+_PAYOUTS_EVERY = timedelta(seconds=1)
 _EVENTS_EVERY = timedelta(milliseconds=250)
 
 _JOBS_AT_ONCE = 4
@@ -155,6 +177,7 @@ async def run(db: Database, *, every: timedelta, stop: asyncio.Event, events: Da
         group.create_task(_scan(db, every, stop))
         group.create_task(_work(db, every, stop))
         group.create_task(_handle_events(events or db, stop))
+        group.create_task(_pay_out(db, stop))
 
 
 async def _scan(db: Database, every: timedelta, stop: asyncio.Event) -> None:
@@ -191,6 +214,18 @@ async def _handle_events(db: Database, stop: asyncio.Event) -> None:
             take = stripe_events.handle_waiting
         if not taken:
             await _wait(_EVENTS_EVERY, stop)
+
+
+async def _pay_out(db: Database, stop: asyncio.Event) -> None:
+    """Send payouts, one call to Stripe at a time and so many a second; without a key of Stripe they wait."""
+    pause = timedelta(seconds=1 / settings().payouts_per_second)
+    while not stop.is_set():
+        gateway, worked = payments.connect(), False
+        try:
+            worked = gateway is not None and await payouts.work(db, gateway, now=_now())
+        except Exception as error:  # noqa: BLE001  whatever it is, the worker goes on
+            _tell(payouts.work.__name__, error)
+        await _wait(pause if worked else _PAYOUTS_EVERY, stop)
 
 
 async def _work(db: Database, every: timedelta, stop: asyncio.Event) -> None:

@@ -89,6 +89,8 @@ _NOT_IMPORTED = {
     "order_addresses",
     "payees",
     "payments",
+    "payout_attempts",
+    "payouts",
     "people",
     "personal_reads",
     "pgqueuer",

@@ -64,6 +64,14 @@ PRIVILEGES = {
     "orders": "INSERT, UPDATE",
     "payees": "DELETE, INSERT, UPDATE (bank_account, bank_name, identity_number, legal_name, updated_at, updated_by)",
     "payments": "INSERT, UPDATE",
+    "payout_attempts": (
+        "INSERT, UPDATE (calls, confirmed_at, due_at, failed_at, failure, is_spent, next_step, reference, reversed_at, "
+        "sent_at, state)"
+    ),
+    "payouts": (
+        "INSERT, UPDATE (approved_at, approved_by, confirmed_at, hold, hold_reason, note, rail, reversal_asked_at, "
+        "reversal_asked_by, reversal_reason, reversed_at, sent_at, state)"
+    ),
     "people": "INSERT, UPDATE (password_hash)",
     "personal_reads": "INSERT",
     "pgqueuer": "DELETE, INSERT, UPDATE (attempts, execute_after, heartbeat, queue_manager_id, slot, status, updated)",

@@ -61,9 +61,14 @@ async def _every_call(gateway: payments.Gateway, fake: Fake) -> None:
     ).startswith("http")
     fake.set_capability(account.id, "transfers", "active")
     assert (await gateway.retrieve_account(account.id)).transfers == "active"
-    assert (await gateway.create_transfer(account.id, amount=50, metadata=mine, key="h")).startswith("tr_")
+    transfer_id = await gateway.create_transfer(account.id, amount=50, metadata=mine, key="h")
+    assert await gateway.list_transfers("another") == []
+    assert await gateway.list_transfers("h") == [payments.SentTransfer(transfer_id, account.id, 50, 0)]
+    assert (await gateway.reverse_transfer(transfer_id, amount=50, metadata=mine, key="i")).startswith("trr_")
+    assert await gateway.list_transfers("h") == [payments.SentTransfer(transfer_id, account.id, 50, 50)]
     moved = await gateway.list_movements(NOW - timedelta(days=1), NOW + timedelta(days=1), after=None)
     assert [(row.category, row.amount, row.currency, row.intent_id) for row in moved.rows] == [
+        ("transfer_reversal", 50, "cny", None),
         ("transfer", -50, "cny", None),
         ("refund", -40, "cny", paid.id),
         ("charge", 100, "cny", paid.id),

@@ -45,6 +45,7 @@ from s2b2c.models.orders import (
 )
 from s2b2c.models.payees import Payee
 from s2b2c.models.payments import Payment, RefundRequest, StripeAccount, StripeEvent
+from s2b2c.models.payouts import Payout, PayoutAttempt
 from s2b2c.models.privacy import PersonalRead
 from s2b2c.models.products import ProductEvent, ProductRevision
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
@@ -101,6 +102,8 @@ __all__ = [
     "OrderLine",
     "Payee",
     "Payment",
+    "Payout",
+    "PayoutAttempt",
     "Person",
     "PersonalRead",
     "Plan",

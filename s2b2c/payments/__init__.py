@@ -8,7 +8,7 @@ the outcome, both committed; a crash anywhere is finished by calling the same ag
 from s2b2c.payments.accounts import account_of, onboard, refresh_account
 from s2b2c.payments.digesting import EVENTS, Digest, Ended, FailedRefund, Paid, Refunded, digest
 from s2b2c.payments.events import MAX_BYTES, accept, forget_events, lock_event, mark_handled, waiting_events
-from s2b2c.payments.gateway import Declined, Gateway, GatewayError, UnknownOutcome, Unreachable, connect
+from s2b2c.payments.gateway import Declined, Gateway, GatewayError, SentTransfer, UnknownOutcome, Unreachable, connect
 from s2b2c.payments.opening import (
     Opened,
     cancel_payment,
@@ -35,6 +35,7 @@ __all__ = [
     "Paid",
     "Refunded",
     "Report",
+    "SentTransfer",
     "UnknownOutcome",
     "Unreachable",
     "accept",

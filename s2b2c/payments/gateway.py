@@ -95,6 +95,15 @@ class SentRefund(NamedTuple):
         return self.status in {"failed", "canceled"}
 
 
+class SentTransfer(NamedTuple):
+    """Money that went to a connected account; `reversed` fen of it came back."""
+
+    id: str
+    account_id: str
+    amount: int
+    reversed: int
+
+
 class Connected(NamedTuple):
     """A connected account. `transfers` is `active`, `pending` or `inactive`."""
 
@@ -353,12 +362,32 @@ class Gateway:
 
     @_call("POST /v1/transfers")
     async def create_transfer(self, account_id: str, *, amount: int, metadata: Metadata, key: str) -> str:
-        """Money from our balance to that of a connected account; answers the transfer's id."""
+        """Money from our balance to that of a connected account; answers the transfer's id. Its group is the key."""
         transfer = await self._v1.transfers.create_async(
-            {"amount": amount, "currency": CURRENCY, "destination": account_id, "metadata": dict(metadata)},
+            {
+                "amount": amount,
+                "currency": CURRENCY,
+                "destination": account_id,
+                "transfer_group": key,
+                "metadata": dict(metadata),
+            },
             {"idempotency_key": key},
         )
         return transfer.id
+
+    @_call("GET /v1/transfers")
+    async def list_transfers(self, group: str) -> list[SentTransfer]:
+        """The newest hundred of a group, which is the key they were sent with: more than anybody makes."""
+        found = await self._v1.transfers.list_async({"transfer_group": group, "limit": _PAGE})
+        return [_transfer(it) for it in found.data]
+
+    @_call("POST /v1/transfers/{id}/reversals")
+    async def reverse_transfer(self, transfer_id: str, *, amount: int, metadata: Metadata, key: str) -> str:
+        """Bring back `amount` fen of a transfer; answers the reversal's id. Stripe brings back no more than went."""
+        reversal = await self._v1.transfers.reversals.create_async(
+            transfer_id, {"amount": amount, "metadata": dict(metadata)}, {"idempotency_key": key}
+        )
+        return reversal.id
 
     @_call("GET /v1/balance_transactions")
     async def list_movements(self, start: datetime, end: datetime, *, after: str | None) -> Movements:
@@ -390,6 +419,13 @@ def _checkout(it: stripe.checkout.Session) -> Checkout:
 
 def _refund(it: stripe.Refund) -> SentRefund:
     return SentRefund(it.id, it.status or "", it.amount, it.metadata.to_dict() if it.metadata else {})
+
+
+def _transfer(it: stripe.Transfer) -> SentTransfer:
+    account = it.destination
+    return SentTransfer(
+        it.id, account.id if isinstance(account, stripe.Account) else account or "", it.amount, it.amount_reversed
+    )
 
 
 def _connected(it: stripe.Account) -> Connected:

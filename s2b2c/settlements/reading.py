@@ -290,9 +290,10 @@ _PAYABLE = text("""
         ) AS part (amount)
         WHERE a.kind = 'brand_payable' AND a.brand_id = :brand_id
     ) AS balance, (
-        SELECT coalesce(sum(s.net), 0)::bigint
+        SELECT coalesce(sum(s.net - coalesce(p.amount, 0)), 0)::bigint
         FROM settlement_runs r
         JOIN statements s ON s.run_id = r.id AND s.distributor_id IS NULL AND s.brand_id = :brand_id
+        LEFT JOIN payouts p ON p.statement_id = s.id AND p.state IN ('sending', 'unknown', 'sent', 'confirmed')
     ) AS in_statements, sold.completed - returned.completed + adjusted.amount, sold.pending - returned.pending
     FROM (
         SELECT coalesce(sum(l.quantity * l.supply_price) FILTER (WHERE o.completed_at IS NOT NULL), 0)::bigint

@@ -515,6 +515,15 @@ FULL JOIN (
             VALUES ('debt', w.distributor_id, w.amount), ('write_off', 0, -w.amount)
         ) AS part (kind, owner_id, amount)
         WHERE w.approved_at IS NOT NULL
+        UNION ALL
+        SELECT part.kind, part.owner_id, part.amount
+        FROM payouts p
+        CROSS JOIN LATERAL (
+            VALUES (CASE WHEN p.brand_id IS NULL THEN 'commission_payable' ELSE 'brand_payable' END,
+                    coalesce(p.brand_id, p.distributor_id), -p.amount),
+                   (CASE p.state WHEN 'confirmed' THEN 'clearing' ELSE 'in_transit' END, 0, p.amount)
+        ) AS part (kind, owner_id, amount)
+        WHERE p.state IN ('sending', 'unknown', 'sent', 'confirmed')
     ) AS part
     GROUP BY kind, owner_id
 ) AS owed USING (kind, owner_id)
@@ -934,3 +943,62 @@ SELECT format('transfers %s/%s', branch_id, id), format('from %s to %s', debit_a
 FROM transfers t
 WHERE NOT EXISTS (SELECT FROM ledger_accounts a WHERE a.id = t.debit_account_id)
    OR NOT EXISTS (SELECT FROM ledger_accounts a WHERE a.id = t.credit_account_id)
+
+-- name: payouts
+-- a run that is paying or paid has one payout for each statement that pays out, equal to it, and no other run has any
+SELECT format('statements %s', coalesce(s.id, p.statement_id)),
+       format('pays out %s to %s/%s; payout %s of %s to %s/%s', s.payout, s.distributor_id, s.brand_id, p.id, p.amount,
+              p.distributor_id, p.brand_id)
+FROM (
+    SELECT s.* FROM statements s JOIN settlement_runs r ON r.id = s.run_id AND r.state IN ('paying', 'paid') WHERE s.payout > 0
+) AS s
+FULL JOIN payouts p ON p.statement_id = s.id
+WHERE (s.run_id, s.payout, s.distributor_id, s.brand_id) IS DISTINCT FROM (p.run_id, p.amount, p.distributor_id, p.brand_id)
+
+-- name: payout_attempts
+-- a payout is where its attempt that has not failed is, and waits or has failed where there is none
+SELECT format('payouts %s', p.id), format('%s by %s; its attempt is %s by %s', p.state, p.rail, t.state, t.rail)
+FROM payouts p
+LEFT JOIN payout_attempts t ON t.payout_id = p.id AND t.state <> 'failed'
+WHERE CASE WHEN t.id IS NULL THEN p.state NOT IN ('pending', 'failed')
+           ELSE (p.state, p.rail, p.sent_at, p.confirmed_at, p.reversed_at)
+                IS DISTINCT FROM (t.state, t.rail, t.sent_at, t.confirmed_at, t.reversed_at) END
+
+-- name: payout_transfers
+-- an attempt has moved its amount as far as its state says: out of the payable account, out of transit, or back
+SELECT format('payout_attempts %s', coalesce(owed.id, posted.id)), format('%s; state says %s', posted.moves, owed.moves)
+FROM (
+    SELECT t.id, array_agg(format('%s %s>%s %s', move.code, move.debit, move.credit, p.amount) ORDER BY move.code, move.debit)
+               AS moves
+    FROM payout_attempts t
+    JOIN payouts p ON p.id = t.payout_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN p.brand_id IS NULL THEN 'commission_payable' ELSE 'brand_payable' END AS payable
+    ) AS account
+    CROSS JOIN LATERAL (
+        VALUES ('payout', account.payable, 'in_transit', true),
+               ('payout_sent', 'in_transit', 'clearing ' || t.rail, t.confirmed_at IS NOT NULL),
+               ('payout_returned', 'in_transit', account.payable, t.state = 'failed'),
+               ('payout_returned', 'clearing ' || t.rail, account.payable, t.state = 'reversed')
+    ) AS move (code, debit, credit, is_due)
+    WHERE move.is_due
+    GROUP BY t.id
+) AS owed
+FULL JOIN (
+    SELECT x.source_id AS id,
+           array_agg(format('%s %s>%s %s', x.code, concat_ws(' ', debit.kind, debit.rail), concat_ws(' ', credit.kind, credit.rail),
+                            x.amount) ORDER BY x.code, concat_ws(' ', debit.kind, debit.rail)) AS moves
+    FROM transfers x
+    JOIN ledger_accounts debit ON debit.id = x.debit_account_id
+    JOIN ledger_accounts credit ON credit.id = x.credit_account_id
+    WHERE x.source_type = 'payout'
+    GROUP BY x.source_id
+) AS posted ON posted.id = owed.id
+WHERE posted.moves IS DISTINCT FROM owed.moves
+
+-- name: paid_runs
+-- a run is paid when all of its payouts are confirmed, or came back after that
+SELECT format('settlement_runs %s', r.id), format('is paid; %s payouts are not', count(*))
+FROM settlement_runs r JOIN payouts p ON p.run_id = r.id
+WHERE r.state = 'paid' AND p.state NOT IN ('confirmed', 'reversed')
+GROUP BY r.id

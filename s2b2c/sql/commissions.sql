@@ -224,8 +224,8 @@ SELECT coalesce(sum(open.amount) FILTER (WHERE o.matures_at > :now OR o.matures_
        coalesce(max(settled.in_statement), 0)::bigint AS in_statement,
        coalesce(max(settled.paid), 0)::bigint AS paid
 FROM (
-    SELECT sum(s.net) FILTER (WHERE r.state <> 'paid') AS in_statement, sum(s.net) FILTER (WHERE r.state = 'paid') AS paid
-    FROM statements s JOIN settlement_runs r ON r.id = s.run_id
+    SELECT sum(s.net - coalesce(p.amount, 0)) AS in_statement, sum(p.amount) AS paid
+    FROM statements s LEFT JOIN payouts p ON p.statement_id = s.id AND p.state = 'confirmed'
     WHERE s.distributor_id = :distributor_id
 ) AS settled
 LEFT JOIN (

@@ -197,3 +197,21 @@ CROSS JOIN LATERAL (
 ) AS part (code, debit_account_id, credit_account_id, amount)
 WHERE s.run_id = :run_id AND s.distributor_id IS NOT NULL AND part.amount > 0
 ORDER BY s.id, part.code
+
+-- name: post_payouts
+-- What attempts to pay out move: the payable account of the payee, what is in transit, and the clearing account of a rail.
+WITH part AS (
+    SELECT t.id, p.amount,
+           CASE CAST(:debit AS text) WHEN 'payable' THEN payable.id ELSE CAST(:account_id AS bigint) END AS debit_account_id,
+           CASE CAST(:credit AS text) WHEN 'payable' THEN payable.id ELSE CAST(:other_account_id AS bigint) END AS credit_account_id
+    FROM payout_attempts t
+    JOIN payouts p ON p.id = t.payout_id
+    LEFT JOIN ledger_accounts payable
+        ON payable.kind = CASE WHEN p.brand_id IS NULL THEN 'commission_payable' ELSE 'brand_payable' END
+       AND payable.brand_id IS NOT DISTINCT FROM p.brand_id AND payable.distributor_id IS NOT DISTINCT FROM p.distributor_id
+    WHERE t.id = ANY(CAST(:attempt_ids AS bigint[]))
+)
+INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at)
+SELECT 0, 'payout', id, :code, debit_account_id, credit_account_id, amount, :at
+FROM part
+ORDER BY id
