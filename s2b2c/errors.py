@@ -212,3 +212,9 @@ class Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
+
+
+def check_line(what: str, text: str, most: int) -> None:
+    """Raises Refused(BadArgument) for anything but 1 to `most` printable characters, spaces around them aside."""
+    if not text.strip() or len(text) > most or not text.isprintable():
+        raise Refused(BadArgument(f"{what} must be 1 to {most} printable characters."))

@@ -409,7 +409,9 @@ async def test_what_a_killed_worker_had_in_hand_is_done_by_the_next(
     owner = create_async_engine(database_url, poolclass=NullPool)
     async with owner.begin() as connection:
         await connection.execute(text("LOCK TABLE products IN EXCLUSIVE MODE"))
-        await kill_during(database_url, "(SELECT brand_id, code FROM described)", "worker", S2B2C_FILES_URL=store.as_uri())
+        await kill_during(
+            database_url, "(SELECT brand_id, code FROM described)", "worker", S2B2C_FILES_URL=store.as_uri()
+        )
     await owner.dispose()
     assert (await the_run(db, run_id)).state == "running"
     assert await snapshot(db) == before

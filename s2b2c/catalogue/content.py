@@ -44,12 +44,6 @@ def check_content(content: Mapping[str, Any]) -> None:
             raise Refused(BadArgument(f"{field} {problem}."))
 
 
-def check_line(what: str, text: str, most: int) -> None:
-    """Raises Refused(BadArgument) for anything but 1 to `most` printable characters, spaces around them aside."""
-    if not text.strip() or len(text) > most or not text.isprintable():
-        raise Refused(BadArgument(f"{what} must be 1 to {most} printable characters."))
-
-
 def _problems(field: str, value: Any) -> Iterator[str]:
     if field == "description":
         if len(value) > MAX_DESCRIPTION_LENGTH:

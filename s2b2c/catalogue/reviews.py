@@ -14,13 +14,13 @@ from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Bundle
 
-from s2b2c.catalogue.content import FieldDiff, check_content, check_line, diff
+from s2b2c.catalogue.content import FieldDiff, check_content, diff
 from s2b2c.catalogue.events import record
 from s2b2c.catalogue.indexing import mark_stale
 from s2b2c.catalogue.locking import lock_product
 from s2b2c.catalogue.variants import NewVariant, insert_variants, lock_brand
 from s2b2c.db import MAX_INT64, AnyRow, page
-from s2b2c.errors import AlreadyTaken, BadArgument, NotFound, Refused, WrongState
+from s2b2c.errors import AlreadyTaken, BadArgument, NotFound, Refused, WrongState, check_line
 from s2b2c.models import Brand, Notice, Product, ProductRevision
 
 MAX_REASON_LENGTH = 500

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c.catalogue.content import check_line
 from s2b2c.catalogue.fitting import fit_listings
 from s2b2c.catalogue.locking import lock_product
 from s2b2c.catalogue.prices import check_prices
-from s2b2c.errors import AlreadyTaken, BadArgument, NotFound, Refusal, Refused, WrongState
+from s2b2c.errors import AlreadyTaken, BadArgument, NotFound, Refusal, Refused, WrongState, check_line
 from s2b2c.models import Brand
 from s2b2c.sql import statements
 

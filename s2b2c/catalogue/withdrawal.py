@@ -6,12 +6,11 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c.catalogue.content import check_line
 from s2b2c.catalogue.events import record
 from s2b2c.catalogue.indexing import mark_stale
 from s2b2c.catalogue.locking import lock_product
 from s2b2c.catalogue.reviews import MAX_REASON_LENGTH, reopen, tell_brand
-from s2b2c.errors import Refused, WrongState
+from s2b2c.errors import Refused, WrongState, check_line
 from s2b2c.models import Account, Listing, Product, ProductEvent, Store
 from s2b2c.sql import statements
 

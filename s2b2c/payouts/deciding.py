@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import ledger
 from s2b2c.config import settings
-from s2b2c.errors import BadArgument, NotFound, Refused, WrongState
+from s2b2c.errors import NotFound, Refused, WrongState, check_line
 from s2b2c.models import Payout, PayoutAttempt, SettlementRun
 from s2b2c.payouts import outcomes
 from s2b2c.sql import statements
@@ -57,7 +57,7 @@ async def hold(session: AsyncSession, payout_id: int, reason: str) -> Payout:
 
     Raises Refused: BadArgument, NotFound, and WrongState once it is on its way.
     """
-    _check("reason", reason)
+    check_line("reason", reason, MAX_TEXT_LENGTH)
     payout = await _locked(session, payout_id, "pending", "failed")
     payout.hold, payout.hold_reason = "person", reason
     await session.flush()
@@ -91,7 +91,7 @@ async def reverse(session: AsyncSession, payout_id: int, reason: str, *, by: int
     What comes back is owed to the payee again. Raises Refused: BadArgument, NotFound, and WrongState for one that is
     not confirmed, or whose reversal is asked for already.
     """
-    _check("reason", reason)
+    check_line("reason", reason, MAX_TEXT_LENGTH)
     payout = await _locked(session, payout_id, "confirmed")
     if payout.reversal_asked_at is not None:
         raise Refused(WrongState("Its reversal is on its way: wait for it."))
@@ -112,9 +112,9 @@ async def report_bank(
 
     Raises Refused: BadArgument, NotFound for no such attempt by bank, and WrongState where it said otherwise before.
     """
-    _check("reference", reference)
+    check_line("reference", reference, MAX_TEXT_LENGTH)
     if failure is not None:
-        _check("failure", failure)
+        check_line("failure", failure, MAX_TEXT_LENGTH)
     attempt_id = await session.scalar(
         select(PayoutAttempt.id).where(PayoutAttempt.key == key, PayoutAttempt.rail == "bank")
     )
@@ -139,8 +139,8 @@ async def mark_paid_outside(
     Raises Refused: BadArgument, NotFound, and WrongState for one that is on its way or paid, that a person holds, or
     that waits for an approval.
     """
-    _check("note", note)
-    _check("reference", reference)
+    check_line("note", note, MAX_TEXT_LENGTH)
+    check_line("reference", reference, MAX_TEXT_LENGTH)
     payout = await _locked(session, payout_id, "pending", "failed")
     if payout.hold == "person":
         raise Refused(WrongState("Somebody holds this payout back: release it first."))
@@ -175,8 +175,3 @@ async def _alive(session: AsyncSession, payout: Payout) -> PayoutAttempt:
     attempt = await outcomes.alive(session, payout.id)
     assert attempt is not None, "it is confirmed"
     return attempt
-
-
-def _check(name: str, value: str) -> None:
-    if not value.strip() or len(value) > MAX_TEXT_LENGTH or not value.isprintable():
-        raise Refused(BadArgument(f"{name} must be 1 to {MAX_TEXT_LENGTH} printable characters."))

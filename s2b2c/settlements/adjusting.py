@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import ledger
-from s2b2c.errors import BadArgument, NotFound, Refused, WrongState
+from s2b2c.errors import BadArgument, NotFound, Refused, WrongState, check_line
 from s2b2c.models import Adjustment, Brand, Distributor, Statement, WriteOff
 from s2b2c.money import MAX_AMOUNT
 from s2b2c.settlements.closing import one_at_a_time, open_run
@@ -114,5 +114,4 @@ async def _lock_debt(session: AsyncSession, distributor_id: int) -> int:
 def _check(amount: int, reason: str) -> None:
     if amount == 0 or abs(amount) > MAX_AMOUNT:
         raise Refused(BadArgument(f"amount is {amount}, but must be up to {MAX_AMOUNT} fen, and not 0."))
-    if not reason.strip() or len(reason) > MAX_REASON_LENGTH or not reason.isprintable():
-        raise Refused(BadArgument(f"reason must be 1 to {MAX_REASON_LENGTH} printable characters."))
+    check_line("reason", reason, MAX_REASON_LENGTH)
