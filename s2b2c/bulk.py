@@ -21,10 +21,12 @@ from s2b2c.errors import Refused, WrongState
 from s2b2c.exports import export_catalogue as write_catalogue
 from s2b2c.exports import not_a_formula
 from s2b2c.imports import ImportRefused, Problem, Progress, import_file
-from s2b2c.models import Brand, BulkRun
+from s2b2c.models import Brand, BulkRun, FinanceExport
 
 Kind = Literal["import", "export"]
 Language = Literal["zh", "en"]
+Run = BulkRun | FinanceExport
+"""Work with progress that others read."""
 
 MAX_REPORTED = 100_000
 """Problems that a report lists; how many more there are stands below."""
@@ -100,7 +102,7 @@ async def import_catalogue(db: Database, *, run_id: int) -> None:
         return
     with TemporaryDirectory() as place:
         path = Path(place) / "catalogue.csv"
-        async with _failing(db, run):
+        async with failing(db, run):
             await _fetch(db, run, path)
             with _Report(Path(place) / "report.csv", _LANGUAGES[run.language or "zh"]) as report:
                 try:
@@ -118,8 +120,8 @@ async def export_catalogue(db: Database, *, run_id: int) -> None:
         return
     with TemporaryDirectory() as place:
         path = Path(place) / "catalogue.csv"
-        async with _failing(db, run):
-            async with _told(db, run) as progress, db.snapshot() as session:
+        async with failing(db, run):
+            async with told(db, run) as progress, db.snapshot() as session:
                 brand = await _brand(session, run)
                 rows = await write_catalogue(
                     session,
@@ -160,7 +162,7 @@ async def _fetch(db: Database, run: BulkRun, path: Path) -> None:
 async def _import(db: Database, run: BulkRun, path: Path, report: "_Report") -> None:
     """Raises ImportRefused, and then nothing is written but the report."""
     async with db.write() as session:
-        async with _told(db, run) as progress:
+        async with told(db, run) as progress:
             brand = await _brand(session, run)
             done = await import_file(
                 session,
@@ -188,7 +190,7 @@ async def _finish(session: AsyncSession, run: BulkRun, **values: Any) -> None:
 
 
 @asynccontextmanager
-async def _failing(db: Database, run: BulkRun) -> AsyncIterator[None]:
+async def failing(db: Database, run: Run) -> AsyncIterator[None]:
     """Whatever breaks inside is told of the run, which is not over: the job is tried again."""
     try:
         yield
@@ -196,29 +198,30 @@ async def _failing(db: Database, run: BulkRun) -> AsyncIterator[None]:
         state = "failed" if isinstance(error, Exception) else "waiting"
         with suppress(Exception):  # the database may be what broke
             async with db.write() as session:
-                unfinished = update(BulkRun).where(BulkRun.id == run.id, BulkRun.state == "running")
+                of = type(run)
+                unfinished = update(of).where(of.id == run.id, of.state == "running")
                 await session.execute(unfinished.values(state=state))
         raise
 
 
 @asynccontextmanager
-async def _told(db: Database, run: BulkRun) -> AsyncIterator[Progress]:
+async def told(db: Database, run: Run) -> AsyncIterator[Progress]:
     """Progress that others can read meanwhile, though the work is one transaction: it is told beside it."""
-    latest = ("", 0, 0)
+    latest, of = ("", 0, 0), type(run)
 
     def note(step: str, done: int, total: int) -> None:
         nonlocal latest
         latest = (step, min(done, total), total)
 
     async def tell() -> None:
-        told = latest
+        last = latest
         while True:
             await asyncio.sleep(_TOLD_EVERY_S)
-            if latest == told:
+            if latest == last:
                 continue
-            told = latest
-            step, done, total = told
-            running = update(BulkRun).where(BulkRun.id == run.id, BulkRun.state == "running")
+            last = latest
+            step, done, total = last
+            running = update(of).where(of.id == run.id, of.state == "running")
             with suppress(Exception):  # no reason to break off the work
                 async with db.write() as session:
                     await session.execute(running.values(step=step, done=done, total=total))

@@ -24,6 +24,7 @@ from s2b2c import (
     audit,
     backup,
     cli_accounts,
+    cli_exports,
     cli_plans,
     cli_settlements,
     crypto,
@@ -63,8 +64,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-export_app = typer.Typer(no_args_is_help=True, help="Write files for finance and brands.")
-app.add_typer(export_app, name="export")
+app.add_typer(cli_exports.app, name="export")
 app.add_typer(cli_plans.app, name="plan")
 app.add_typer(cli_settlements.app, name="settle")
 app.add_typer(cli_accounts.app, name="operator")
@@ -177,27 +177,7 @@ def rank(
     _run(work)
 
 
-@export_app.command("settlement")
-def export_settlement(
-    run: int,
-    file: Annotated[Path, typer.Option("--out", help="Where to; its SHA-256 goes beside it.")],
-    form: Annotated[exports.Format, typer.Option("--format")] = "csv",
-    language: Annotated[exports.Language, typer.Option()] = "zh",
-    encoding: Annotated[exports.Encoding, typer.Option()] = "utf-8",
-    payees: Annotated[bool, typer.Option(help="With names, numbers and accounts, in full.")] = False,
-) -> None:
-    """Every statement of a settlement run, line by line, with control totals."""
-
-    async def work(db: Database) -> None:
-        with main_job.progress_bar(err) as progress:
-            await main_job.export(
-                db, run, form, file, out, progress, language=language, encoding=encoding, with_payees=payees
-            )
-
-    _run(work)
-
-
-@export_app.command("catalogue")
+@cli_exports.app.command("catalogue")
 def export_catalogue(
     brand: Annotated[str, typer.Option(help="Name of the brand.")],
     file: Annotated[Path, typer.Option("--out", help="Where to.")],

@@ -2,12 +2,15 @@
 
 import asyncio
 import hashlib
+import hmac
+import re
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import obstore
 from obstore.store import ObjectStore, from_url
@@ -16,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
-from s2b2c.errors import BadArgument, NotFound, Refused
+from s2b2c.errors import BadArgument, Forbidden, NotFound, Refused
 from s2b2c.models import BulkRun, File
 
 MAX_NAME = 200
@@ -47,7 +50,7 @@ async def save(
     *,
     kind: str,
     name: str,
-    brand_id: int,
+    brand_id: int | None,
     account_id: int,
     now: datetime,
     most: int | None = None,
@@ -88,15 +91,52 @@ async def save(
 
 
 async def find(session: AsyncSession, file_id: int, *, brand_id: int | None, kind: str | None = None) -> File:
-    """A whole file, of this brand and of this kind where they are given. Raises Refused(NotFound)."""
+    """A whole file, of this brand and of this kind where they are given; else of any brand, but never one of finance,
+    which a link alone leads to. Raises Refused(NotFound)."""
     wanted = select(File).where(File.id == file_id, File.sha256.is_not(None))
-    if brand_id is not None:
-        wanted = wanted.where(File.brand_id == brand_id)
+    wanted = wanted.where(File.brand_id.is_not(None) if brand_id is None else File.brand_id == brand_id)
     if kind is not None:
         wanted = wanted.where(File.kind == kind)
     if (file := await session.scalar(wanted)) is None:
         raise Refused(NotFound(_GONE))
     return file
+
+
+LINK_LIFETIME = timedelta(minutes=10)
+
+
+class Link(NamedTuple):
+    """What lets anybody who has it download one file of finance, until it expires."""
+
+    expires_at: datetime
+    signature: str
+
+
+def link(file_id: int, secret: str, *, now: datetime) -> Link:
+    """A new link to a file; `secret` is what signs tokens."""
+    expires_at = (now + LINK_LIFETIME).replace(microsecond=0)
+    return Link(expires_at, _signature(file_id, int(expires_at.timestamp()), secret))
+
+
+async def find_by_link(
+    session: AsyncSession, file_id: int, secret: str, *, expires: str, signature: str, now: datetime
+) -> File:
+    """A whole file of finance that a link leads to: `expires` is in seconds since 1970. Raises Refused: Forbidden for a
+    link that is not ours or has expired, NotFound."""
+    is_ours = re.fullmatch(r"[0-9]{1,12}", expires, re.ASCII) is not None and hmac.compare_digest(
+        signature.encode(), _signature(file_id, int(expires), secret).encode()
+    )
+    if not is_ours or now.timestamp() >= int(expires):
+        raise Refused(Forbidden("The link is not right or has expired: read the export again for a new one."))
+    wanted = select(File).where(File.id == file_id, File.sha256.is_not(None), File.brand_id.is_(None))
+    if (file := await session.scalar(wanted)) is None:
+        raise Refused(NotFound(_GONE))
+    return file
+
+
+def _signature(file_id: int, expires: int, secret: str) -> str:
+    """No token is signed over such a text: theirs has no line feed."""
+    return hmac.new(secret.encode(), f"file\n{file_id}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
 
 async def read(file: File) -> AsyncIterator[bytes]:

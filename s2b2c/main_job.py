@@ -15,18 +15,16 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from sqlalchemy import func, select
 
-from s2b2c import catalogue, exports, privacy, ranking, settlements
+from s2b2c import catalogue, exports, ranking, settlements
 from s2b2c.config import SHANGHAI
 from s2b2c.db import Database
-from s2b2c.exports import Format
+from s2b2c.exports import Format, Wanted
 from s2b2c.imports import Problem, Progress, Report, import_file
 from s2b2c.imports.kinds import KINDS
 from s2b2c.models import RankingRun, SettlementRun
 from s2b2c.money import format_yuan
-from s2b2c.payees import PayeeDetails, payees_of_run
 
 SHOWN = 5
-_OF_PAYEES = ("legal_name", "identity_number", "bank_account")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,8 @@ async def run(db: Database, job: Job, console: Console, progress: Progress) -> N
     if settled is not None:
         await show_settlement(db, settled, console)
         for form in job.formats:
-            await export(db, settled, form, job.exports / f"settlement-{settled}.{form}", console, progress)
+            wanted = Wanted("statement_detail", settled, format=form)
+            await export(db, wanted, job.exports / f"settlement-{settled}.{form}", console, progress)
 
 
 async def import_path(
@@ -148,43 +147,13 @@ async def _settled(db: Database, cutoff: datetime, progress: Progress) -> int | 
         return await session.scalar(select(func.max(SettlementRun.id)).where(SettlementRun.state != "discarded"))
 
 
-async def export(
-    db: Database,
-    run_id: int,
-    form: Format,
-    out: Path,
-    console: Console,
-    progress: Progress,
-    *,
-    language: exports.Language = "zh",
-    encoding: exports.Encoding = "utf-8",
-    with_payees: bool = False,
-) -> None:
-    """Write one file and say where it is."""
+async def export(db: Database, wanted: Wanted, out: Path, console: Console, progress: Progress) -> None:
+    """Write one file and say where it is. Raises ExportError."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    paid_to: dict[int, PayeeDetails] | None = None
-    if with_payees:
-        async with db.write() as session:
-            found = await payees_of_run(session, run_id)
-            told = [
-                privacy.Read(_OF_PAYEES, distributor_id=it.distributor_id, brand_id=it.brand_id)
-                for it in found.values()
-            ]
-            await privacy.record(session, privacy.Reader(), "payout", told, at=datetime.now(UTC))
-        paid_to = {statement_id: payee.details for statement_id, payee in found.items()}
-    async with db.snapshot() as session:
-        written = await exports.export_settlement(
-            session,
-            run_id,
-            format=form,
-            out=out,
-            language=language,
-            encoding=encoding,
-            payees=paid_to,
-            progress=partial(progress, f"writing {form}"),
-        )
-    rows = written.distributors.lines + written.brands.lines
-    console.print(f"{out} ({rows:,} lines, sha256 {written.sha256})", highlight=False, soft_wrap=True)
+    written = await exports.export_document(
+        db, wanted, out=out, now=datetime.now(UTC), progress=partial(progress, f"writing {wanted.format}")
+    )
+    console.print(f"{out} ({written.rows:,} lines, sha256 {written.sha256})", highlight=False, soft_wrap=True)
 
 
 def show_ranking(
@@ -213,7 +182,10 @@ async def show_settlement(db: Database, run_id: int, console: Console) -> None:
     async with db.read() as session:
         distributors = await settlements.statement_rows(session, run_id, payee="distributor", limit=SHOWN)
         brands = await settlements.statement_rows(session, run_id, payee="brand", limit=SHOWN)
-        chosen = [*distributors, *brands][0]
+        chosen = next(iter((*distributors, *brands)), None)
+        if chosen is None:  # discarded, or all of it disputed
+            console.print("No statement stands in it.", highlight=False)
+            return
         lines = await settlements.statement_lines(session, chosen.id, limit=SHOWN)
     texts = ("statement\n结算单", "payee\n收款方", "code\n编码", "name\n名称")
     table = empty_table(f"Settlement 结算 {run_id}", texts, ("lines\n明细", "net\n应结"))

@@ -68,6 +68,23 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
         "zh": "截至 {cutoff} 的结算单已生成：{lines} 条明细，共 {net_amount} 元。",
         "en": "Your statement up to {cutoff} is ready: {lines} lines, {net_amount} yuan.",
     },
+    "dispute_accepted": {
+        "zh": "你对截至 {cutoff} 结算单的异议已采纳，将调整 {adjusted_amount} 元：{answer}",
+        "en": "Your dispute of the statement up to {cutoff} was accepted, by {adjusted_amount} yuan: {answer}",
+    },
+    "dispute_rejected": {
+        "zh": "你对截至 {cutoff} 结算单的异议未被采纳：{answer}",
+        "en": "Your dispute of the statement up to {cutoff} was rejected: {answer}",
+    },
+    "statement_postponed": {
+        "zh": "你有异议的截至 {cutoff} 的结算单（{net_amount} 元）未在本期支付，其明细转入下一期结算单。",
+        "en": "The statement up to {cutoff} that you dispute ({net_amount} yuan) is not paid now: all of it comes with "
+        "the next.",
+    },
+    "statement_discarded": {
+        "zh": "截至 {cutoff} 的结算单已作废，将重新出具。",
+        "en": "Your statement up to {cutoff} was withdrawn; another one follows.",
+    },
     "product_approved": {
         "zh": "「{product}」已通过平台审核，已上架。",
         "en": "“{product}” was approved and is listed.",

@@ -1,11 +1,12 @@
 """To whom money goes (收款人): the name, number and bank account that finance pays out to and tells the tax office."""
 
 import re
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, ColumnElement, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.config import SHANGHAI
@@ -61,26 +62,19 @@ async def set_payee(
     return (await session.execute(statement.returning(*_masked()))).one()
 
 
-class PayeeOfStatement(NamedTuple):
-    """Whose statement it is, and to whom it is paid."""
-
-    distributor_id: int | None
-    brand_id: int | None
-    details: PayeeDetails
-
-
-async def payees_of_run(session: AsyncSession, run_id: int) -> dict[int, PayeeOfStatement]:
-    """By statement of a settlement run to whom it is paid, in full, as far as its owners have told: for the files of
-    finance alone, and whoever asks leaves a trail."""
-    whose = or_(Statement.distributor_id == Payee.distributor_id, Statement.brand_id == Payee.brand_id)
-    rows = await session.execute(
-        select(Statement.id.label("statement_id"), Statement.distributor_id, Statement.brand_id)
-        .add_columns(Payee.legal_name, Payee.identity_number, Payee.bank_name, Payee.bank_account)
-        .join(Payee, whose)
-        .where(Statement.run_id == run_id)
-        .order_by(Statement.id)
-    )
-    return {id_: PayeeOfStatement(distributor, brand, PayeeDetails(*told)) for id_, distributor, brand, *told in rows}
+async def payees_of_statements(session: AsyncSession, statement_ids: Collection[int]) -> dict[int, PayeeDetails]:
+    """By statement to whom it is paid, in full, as far as its owner has told: for the files of finance alone, and
+    whoever asks leaves a trail."""
+    wanted = any_(literal(sorted(statement_ids), ARRAY(BigInteger)))
+    found: dict[int, PayeeDetails] = {}
+    for column, owner in ((Statement.distributor_id, Payee.distributor_id), (Statement.brand_id, Payee.brand_id)):
+        rows = await session.execute(
+            select(Statement.id, Payee.legal_name, Payee.identity_number, Payee.bank_name, Payee.bank_account)
+            .join(Payee, column == owner)
+            .where(Statement.id == wanted)
+        )
+        found |= {id_: PayeeDetails(*told) for id_, *told in rows}
+    return found
 
 
 def _masked() -> list[ColumnElement[Any]]:

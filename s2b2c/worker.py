@@ -21,6 +21,7 @@ from s2b2c import (
     catalogue,
     exports,
     files,
+    finance_exports,
     jobs,
     ledger,
     orders,
@@ -50,8 +51,7 @@ async def export_settlement(db: Database, *, run_id: int) -> None:
     """Put the file of a settlement run, and its SHA-256, where finance finds it."""
     out = state_dir() / "exports" / f"settlement-{run_id}.csv"
     out.parent.mkdir(parents=True, exist_ok=True)
-    async with db.snapshot() as session:
-        await exports.export_settlement(session, run_id, format="csv", out=out)
+    await exports.export_document(db, exports.Wanted("statement_detail", run_id), out=out, now=_now())
 
 
 async def expire(session: AsyncSession) -> int:
@@ -145,8 +145,11 @@ _JOBS: tuple[Job, ...] = (
     payments.return_payment,
     bulk.import_catalogue,
     bulk.export_catalogue,
+    finance_exports.write_finance_export,
 )
-_ONE_AT_A_TIME: frozenset[Job] = frozenset((bulk.import_catalogue, bulk.export_catalogue))
+_ONE_AT_A_TIME: frozenset[Job] = frozenset(
+    (bulk.import_catalogue, bulk.export_catalogue, finance_exports.write_finance_export)
+)
 """What takes minutes, so that it never takes up all that are done at once."""
 
 

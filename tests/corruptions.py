@@ -43,4 +43,9 @@ SETTLEMENT = {
         "settlement_runs 999",
         "INSERT INTO settlement_runs (id, cutoff, state, pay_on) VALUES (999, '2026-10-01', 'draft', '2026-10-01')",
     ),
+    "disputes": wrong(
+        "disputes 999",
+        """INSERT INTO disputes (id, run_id, distributor_id, reason, opened_at)
+           VALUES (999, {run}, {seller}, '少算', '2026-10-02 00:00:00+00')""",
+    ),
 }

@@ -284,3 +284,25 @@ async def a_closed_run(session: AsyncSession, run_id: int, now: datetime) -> Non
     """Review a draft and approve it, so that another run can be made."""
     await settlements.review(session, run_id, now=now, by=None)
     await settlements.approve(session, run_id, now=now, by=None)
+
+
+async def payees_told(session: AsyncSession) -> None:
+    """Every distributor and brand says which account at a bank its money goes to."""
+    account = models.Account(role="finance")
+    session.add(account)
+    owners: list[dict[str, int]] = [{"brand_id": it} for it in await session.scalars(select(models.Brand.id))]
+    owners += [{"distributor_id": it} for it in await session.scalars(select(models.Distributor.id))]
+    await session.flush()
+    for owner in owners:
+        session.add(
+            models.Payee(
+                legal_name="王小丽",
+                identity_number="11010519491231002X",
+                bank_name="工商银行",
+                bank_account="6222020200112233445",
+                updated_at=func.now(),
+                updated_by=account.id,
+                **owner,
+            )
+        )
+    await session.flush()

@@ -394,8 +394,14 @@ async def test_a_corrupted_side_is_named(session: AsyncSession, check: str) -> N
         ("order_lines {branch}/{line_settled}", "UPDATE order_lines SET statement_id = 999 WHERE id = {line_settled}"),
         ("commissions {branch}/{c0_paid}", "UPDATE commissions SET rule_id = 999 WHERE id = {c0_paid}"),
         ("commissions {branch}/{c0_settled}", "UPDATE commissions SET statement_id = 999 WHERE id = {c0_settled}"),
-        ("transfers {branch}/999", "UPDATE transfers SET id = 999, debit_account_id = 999 WHERE source_id = {paid}"),
-        ("transfers {branch}/999", "UPDATE transfers SET id = 999, credit_account_id = 999 WHERE source_id = {paid}"),
+        (
+            "transfers {branch}/999",
+            "UPDATE transfers SET id = 999, debit_account_id = 999 WHERE branch_id = {branch} AND source_id = {paid}",
+        ),
+        (
+            "transfers {branch}/999",
+            "UPDATE transfers SET id = 999, credit_account_id = 999 WHERE branch_id = {branch} AND source_id = {paid}",
+        ),
     ],
 )
 async def test_a_name_of_nothing_is_found(session: AsyncSession, row: str, statement: str) -> None:
@@ -463,7 +469,7 @@ async def test_a_breach_tells_the_first_rows_and_how_many(session: AsyncSession)
     assert (runs.check, runs.total, len(runs.rows)) == ("settlement_runs", 23, 20)
     assert (
         str(runs).splitlines()[0]
-        == "settlement_runs: a run has statements, unless it was discarded, and was made after its cutoff"
+        == "settlement_runs: a run has statements, unless it was discarded or all have left it, and was made after its cutoff"
     )
     assert str(runs).splitlines()[-1] == "  and 3 more"
     sku = await session.scalar(text("SELECT sku FROM variants WHERE product_id = :id"), {"id": names["product"]})

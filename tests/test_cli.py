@@ -47,15 +47,17 @@ def test_the_main_job_by_hand(database_url: str, world: Path) -> None:
     assert cli(database_url, "settle", "approve", "1", code=1) == (
         "s2b2c: The run is draft, not reviewed: read it again.\n"
     )
-    assert cli(database_url, "settle", "review", "1") == "Run 1 is reviewed.\n"
+    assert cli(database_url, "settle", "review", "1") == (
+        "Run 1 is reviewed: its payees see their statements, and somebody else approves it.\n"
+    )
     first, second = world / "first.csv", world / "second.csv"
     for path in (first, second):
-        assert "6 lines" in cli(database_url, "export", "settlement", "1", "--format", "csv", "--out", str(path))
+        assert "6 lines" in cli(database_url, "export", "statement-detail", "1", "--format", "csv", "--out", str(path))
     assert first.read_bytes() == second.read_bytes()
     cli(
         database_url,
         "export",
-        "settlement",
+        "statement-detail",
         "1",
         "--format",
         "xlsx",
@@ -98,7 +100,7 @@ def test_a_bad_file_is_listed_and_the_command_fails(database_url: str, world: Pa
     [
         (["settle", "run", "--until", "2999-01-01"], "lies in the future"),
         (["rank", "--from", "2026-09-01", "--to", "2026-09-01"], "has no day"),
-        (["export", "settlement", "7", "--out", "x.csv"], "There is no settlement run 7."),
+        (["export", "statement-detail", "7", "--out", "x.csv"], "There is no settlement run 7."),
         (["export", "catalogue", "--brand", "无名", "--out", "x.csv"], "No brand is named 无名."),
         (["token", "brand", "--brand", "无名"], "无名"),
         (["token", "brand"], "brand"),

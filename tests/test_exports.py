@@ -14,12 +14,11 @@ import openpyxl
 import pytest
 from sqlalchemy import select, text
 
-from s2b2c import exports, models, orders, payees
+from s2b2c import exports, models, orders, payees, settlements
 from s2b2c.db import Database
-from s2b2c.exports import Exported, ExportError
+from s2b2c.exports import Exported, ExportError, Wanted, cells
 from s2b2c.orders import Refund, RefundedLine
 from s2b2c.payees import PayeeDetails
-from s2b2c.settlements import Totals
 from tests import factories
 from tests.commands import cli
 
@@ -32,9 +31,20 @@ HEADINGS = (
     "计佣基数（元）,比例（万分之）,金额（元）,金额（分）,说明"
 )
 
+OF_STATEMENTS = "应计（元）,退款收回（元）,调整（元）,代扣税款（元）,抵扣欠款（元）,净额（元）,上期结转（元）,应付（元）,结转下期（元）,新增欠款（元）"
+
 
 async def _a_run(db: Database, *titles: str) -> int:
-    """One settled order of 9899 per title: 1187 to the seller L1, 296 to its parent L2, 5200 to the brand 鲜宠."""
+    """One settled order of 9899 per title."""
+    await _some_orders(db, *titles)
+    async with db.write() as session:
+        settled = await settlements.settle(session, cutoff=NOW, now=NOW)
+    assert settled is not None
+    return settled.run_id
+
+
+async def _some_orders(db: Database, *titles: str) -> None:
+    """One completed order of 9899 per title: 1187 to the seller L1, 296 to its parent L2, 5200 to the brand 鲜宠."""
     async with db.write() as session:
         await factories.a_plan(session, {"level_bps": [1200, 300]})
         parent = await factories.a_distributor(session, rank=1)
@@ -51,16 +61,14 @@ async def _a_run(db: Database, *titles: str) -> int:
             await session.flush()
             await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
             await orders.complete(session, [(order.branch_id, order.id, COMPLETED_AT)], hold_days=7)
-        settled = await factories.a_settlement(session, cutoff=NOW, now=NOW)
         seller.code, seller.name, parent.code, parent.name = "L1", "王姐", "L2", "华东"
-    assert settled is not None
-    return settled.run_id
 
 
-async def _export(db: Database, run_id: int, out: Path, **options: Any) -> Exported:
+async def _export(db: Database, run_id: int, out: Path, progress: Any = None, **options: Any) -> Exported:
     form: exports.Format = "xlsx" if out.suffix == ".xlsx" else "csv"
+    wanted = Wanted("statement_detail", run_id, format=form, **options)
     async with db.snapshot() as session:
-        return await exports.export_settlement(session, run_id, format=form, out=out, **options)
+        return await exports.write_document(session, wanted, out=out, progress=progress)
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -79,29 +87,30 @@ async def test_csv(db: Database, tmp_path: Path) -> None:
     exported = await _export(db, run_id, out, progress=lambda done, total: seen.append((done, total)))
     content = out.read_bytes()
     when = "2026-09-02 01:00:00,2026-09-04 13:00:00,2026-09-11 13:00:00,wang,1,鲜肉猫粮,SKU1,2,98.99"
-    assert content.decode("utf-8").split("\r\n") == [
+    assert content.decode("utf-8").split("\n") == [
         f"\ufeff{HEADINGS}",
         f"分销商,L1,王姐,2,NO1,{when},0,98.99,1200,11.87,1187,已计佣",
         f"分销商,L2,华东,1,NO1,{when},1,98.99,300,2.96,296,已计佣",
         f"品牌,鲜宠,鲜宠,3,NO1,{when},,,,52.00,5200,供货款",
         "",
-        "控制合计,结算单数,行数,金额（元）,金额（分）",
-        "分销商,2,2,14.83,1483",
-        "品牌,1,1,52.00,5200",
-        "合计,3,3,66.83,6683",
+        f"控制合计,结算单数,行数,金额（元）,金额（分）,{OF_STATEMENTS}",
+        "分销商,2,2,14.83,1483,14.83,0.00,0.00,0.00,0.00,14.83,0.00,14.83,0.00,0.00",
+        "品牌,1,1,52.00,5200,52.00,0.00,0.00,0.00,0.00,52.00,0.00,52.00,0.00,0.00",
+        "合计,3,3,66.83,6683,66.83,0.00,0.00,0.00,0.00,66.83,0.00,66.83,0.00,0.00",
         "",
     ]
-    assert exported == Exported(out, hashlib.sha256(content).hexdigest(), Totals(2, 2, 1483, 0), Totals(1, 1, 5200, 0))
-    assert seen == [(2, 3), (3, 3)]
+    assert exported == Exported(out, hashlib.sha256(content).hexdigest(), 3, 6683)
+    assert seen[-1] == (3, 3)
     checked = subprocess.run(["sha256sum", "-c", "run.csv.sha256"], cwd=tmp_path, capture_output=True, check=True)  # noqa: ASYNC221
     assert checked.stdout == b"run.csv: OK\n"
     assert _contents(tmp_path).keys() == {"run.csv", "run.csv.sha256"}
 
 
 async def test_what_refunds_took_back(db: Database, tmp_path: Path) -> None:
-    await _a_run(db, "鲜肉猫粮")
+    first = await _a_run(db, "鲜肉猫粮")
     later = datetime(2026, 11, 1, tzinfo=UTC)
     async with db.write() as session:
+        await factories.a_closed_run(session, first, NOW)
         order = (await session.scalars(select(models.Order))).one()
         line = RefundedLine(1, quantity=1, goods_back=True)
         await orders.refund(session, [Refund(order.branch_id, order.id, "a", NOW, [line])])
@@ -115,10 +124,10 @@ async def test_what_refunds_took_back(db: Database, tmp_path: Path) -> None:
         f"分销商,L2,华东,4,NO1,{when},1,,,-1.47,-147,退款回收佣金",
         f"品牌,鲜宠,鲜宠,6,NO1,{when},,,,-26.00,-2600,退款退回供货款",
         "",
-        "控制合计,结算单数,行数,金额（元）,金额（分）",
-        "分销商,2,2,-7.40,-740",
-        "品牌,1,1,-26.00,-2600",
-        "合计,3,3,-33.40,-3340",
+        f"控制合计,结算单数,行数,金额（元）,金额（分）,{OF_STATEMENTS}",
+        "分销商,2,2,-7.40,-740,0.00,7.40,0.00,0.00,0.00,-7.40,0.00,0.00,0.00,7.40",
+        "品牌,1,1,-26.00,-2600,0.00,26.00,0.00,0.00,0.00,-26.00,0.00,0.00,-26.00,0.00",
+        "合计,3,3,-33.40,-3340,0.00,33.40,0.00,0.00,0.00,-33.40,0.00,0.00,-26.00,7.40",
     ]
 
 
@@ -129,16 +138,29 @@ async def test_xlsx_holds_the_same(db: Database, tmp_path: Path) -> None:
     assert sheet[0][:4] == ("Payee kind", "Payee code", "Payee name", "Statement")
     when = ("2026-09-02 01:00:00", "2026-09-04 13:00:00", "2026-09-11 13:00:00")
     bought = (*when, "wang", 1, "鲜肉猫粮", "SKU1", 2, "98.99")
-    none = (None,) * 15
+    none = (None,) * 5
+    zero = "0.00"
+    english = (
+        *("Gross", "Clawbacks", "Adjustments", "Withheld", "Debt paid off", "Net", "Carried in", "Payout"),
+        *("Carried out", "Debt added"),
+    )
+
+    def measured(amount: str) -> tuple[str, ...]:
+        return (amount, zero, zero, zero, zero, amount, zero, amount, zero, zero)
+
     assert sheet[1:] == [
         ("Distributor", "L1", "王姐", 2, "NO1", *bought, 0, "98.99", 1200, "11.87", 1187, "earned"),
         ("Distributor", "L2", "华东", 1, "NO1", *bought, 1, "98.99", 300, "2.96", 296, "earned"),
         ("Brand", "鲜宠", "鲜宠", 3, "NO1", *bought, None, None, None, "52.00", 5200, "supply"),
         (None,) * 20,
-        ("Control totals", "Statements", "Lines", "Amount (yuan)", "Amount (fen)", *none),
-        ("Distributor", 2, 2, "14.83", 1483, *none),
-        ("Brand", 1, 1, "52.00", 5200, *none),
-        ("Total", 3, 3, "66.83", 6683, *none),
+        (
+            *("Control totals", "Statements", "Lines", "Amount (yuan)", "Amount (fen)"),
+            *(f"{name} (yuan)" for name in english),
+            *none,
+        ),
+        ("Distributor", 2, 2, "14.83", 1483, *measured("14.83"), *none),
+        ("Brand", 1, 1, "52.00", 5200, *measured("52.00"), *none),
+        ("Total", 3, 3, "66.83", 6683, *measured("66.83"), *none),
     ]
     assert type(sheet[1][18]) is int
 
@@ -165,7 +187,7 @@ async def test_to_whom_it_is_paid_only_where_that_is_asked_for(
 ) -> None:
     run_id = await _a_run(db, "鲜肉猫粮", "冻干")
     await _payees(db)
-    command = ("export", "settlement", str(run_id), "--format", name[4:], "--out")
+    command = ("export", "statement-detail", str(run_id), "--format", name[4:], "--out")
     for word, file in (("--no-payees", "without." + name[4:]), ("--payees", name)):
         assert "6 lines" in cli(database_url, *command, str(tmp_path / file), word)
     async with db.read() as session:
@@ -230,7 +252,7 @@ async def test_rows_follow_the_code_not_the_language(db: Database, tmp_path: Pat
     ]
 
 
-@pytest.mark.parametrize("start", list("=+-@\t\r\n＝＋－＠"))
+@pytest.mark.parametrize("start", [*"=+-@|%\t\r\n＝＋－＠", '"=', "'=", " =", "\u3000+"])
 async def test_no_cell_is_a_formula(db: Database, tmp_path: Path, start: str) -> None:
     title = f'{start}HYPERLINK("http://example.com","x")'
     run_id = await _a_run(db, title)
@@ -254,7 +276,7 @@ async def test_a_title_cannot_break_the_sheet(db: Database, tmp_path: Path) -> N
 
 
 async def test_a_full_sheet_goes_on_in_the_next(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "_SHEET_ROWS", 3)
+    monkeypatch.setattr(cells, "_SHEET_ROWS", 3)
     run_id = await _a_run(db, "a")
     await _export(db, run_id, tmp_path / "run.xlsx", language="en")
     first, second, third, *_ = _sheets(tmp_path / "run.xlsx")
@@ -314,6 +336,8 @@ async def test_a_run_that_does_not_tie_is_not_exported(db: Database, database_ur
         await session.execute(text("SET LOCAL ROLE NONE"))
         await session.execute(text("UPDATE transfers SET amount = amount - 1 WHERE code = 'supply'"))
     await owner.close()
-    with pytest.raises(ExportError, match=rf"^Run {run_id} does not tie to its statements and the ledger"):
+    with pytest.raises(
+        ExportError, match=r"^The statements do not tie to their lines and the ledger: see `s2b2c audit`\.$"
+    ):
         await _export(db, run_id, tmp_path / "run.csv")
     assert _contents(tmp_path) == {}

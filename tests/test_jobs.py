@@ -20,8 +20,9 @@ from sqlalchemy.pool import NullPool
 from s2b2c import exports, jobs, models, worker
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, NotFound, Refused, WrongState
+from tests import factories
 from tests.commands import kill_during
-from tests.test_exports import _a_run
+from tests.test_exports import NOW, _a_run
 from tests.test_worker import SOON, _allow_connections, stopped, until
 
 SECRET = "secret-of-the-payload"
@@ -340,7 +341,8 @@ async def test_what_a_killed_worker_had_in_hand_is_done_by_the_next(
     await until_left(db, [])
     await stopped(task, stop)
     async with db.snapshot() as session:
-        expected = await exports.export_settlement(session, run_id, format="csv", out=tmp_path / "expected.csv")
+        wanted = exports.Wanted("statement_detail", run_id)
+        expected = await exports.write_document(session, wanted, out=tmp_path / "expected.csv")
     assert out.read_bytes() == expected.path.read_bytes()
     assert out.with_name(f"{out.name}.sha256").read_text("utf-8") == f"{expected.sha256}  {out.name}\n"
     assert len(list(out.parent.iterdir())) == 2
@@ -416,6 +418,8 @@ async def test_the_tables_are_those_of_pgqueuer(database_url: str) -> None:
 async def test_a_settlement_asks_for_its_file(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "state_dir", lambda: tmp_path)
     run_id = await _a_run(db, "鲜肉猫粮")
+    async with db.write() as session:
+        await factories.a_closed_run(session, run_id, NOW)
     await run_until_left(db, [])
     files = sorted(path.name for path in (tmp_path / "exports").iterdir())
     assert files == [f"settlement-{run_id}.csv", f"settlement-{run_id}.csv.sha256"]

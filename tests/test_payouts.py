@@ -424,6 +424,10 @@ async def test_a_reversal_that_stripe_refuses_leaves_the_payout_confirmed(
 async def test_the_bank_reports(db: Database, fake: Fake, gateway: payments.Gateway, run_id: int) -> None:
     await started(db, run_id, rail="bank")
     await begun(db)
+    async with db.write() as session:
+        assert set(await session.scalars(select(models.Payout.hold))) == {"no_account"}, "nobody has said where to"
+        await factories.payees_told(session)
+    await begun(db)
     await worked(db, gateway)
     assert set((await states(db)).values()) == {"sending"}
     assert transferred(fake) == []
@@ -438,10 +442,8 @@ async def test_the_bank_reports(db: Database, fake: Fake, gateway: payments.Gate
         await report(PARENT, "户名不符")
     assert await states(db) == {AMOUNT: "confirmed", PARENT: "failed", BRAND: "sending"}
     for what, key, failure in (("reported", keys[AMOUNT], "退"), ("No payout", "nobody's", None)):
-        asking = lambda session, k=key, f=failure: payouts.report_bank(  # noqa: E731
-            session, k, reference="1", failure=f, now=LATER
-        )
-        assert what in await refused(db, asking)
+        again = partial(payouts.report_bank, key=key, reference="1", failure=failure, now=LATER)
+        assert what in await refused(db, again)
     payout_id = (await all_of(db))[PARENT].id
     async with db.write() as session:
         await payouts.retry(session, payout_id, rail="stripe")

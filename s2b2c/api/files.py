@@ -1,4 +1,7 @@
-"""Files over HTTP: POST /files takes one in as it comes, GET /files/{id} gives one out; errors are JSON."""
+"""Files over HTTP: POST /files takes one in as it comes, GET /files/{id} gives one out; errors are JSON.
+
+What finance has exported is downloaded by a link that is signed and expires, and in no other way.
+"""
 
 import asyncio
 import logging
@@ -21,6 +24,7 @@ from s2b2c.failures import is_database_away, told
 UPLOADS = accounts.Limit("uploads", 60, timedelta(hours=1))
 """Of an account: each takes up to S2B2C_UPLOAD_MIB for S2B2C_FILE_DAYS."""
 UPLOADABLE = ("catalogue",)
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _WITHIN_S = 3600
 _STATUS = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "NOT_FOUND": 404, "TOO_LARGE": 413, "TOO_MANY_REQUESTS": 429}
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
@@ -107,16 +111,25 @@ async def _upload(request: Request, context: Context) -> Response:
 
 
 async def _download(request: Request, context: Context) -> Response:
-    viewer = await context.viewer()
-    FileDoor.admit(viewer)
-    file_id = key_of("file", request.path_params["id"])
-    async with context.db.read() as session:
-        file = await files.find(session, file_id, brand_id=viewer.brand_id)
+    if "signature" in request.query_params:
+        file_id = key_of("file", request.path_params["id"])
+        expires, signature = (request.query_params.get(name, "") for name in ("expires", "signature"))
+        async with context.db.read() as session:
+            file = await files.find_by_link(
+                session, file_id, context.secret, expires=expires, signature=signature, now=context.clock()
+            )
+    else:
+        viewer = await context.viewer()
+        FileDoor.admit(viewer)
+        file_id = key_of("file", request.path_params["id"])
+        async with context.db.read() as session:
+            file = await files.find(session, file_id, brand_id=viewer.brand_id)
     headers = {
         **_HEADERS,
         "Content-Length": str(file.size),
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
     }
+    kind = _XLSX if file.name.endswith(".xlsx") else "text/csv"
     if request.method == "HEAD":
-        return Response(headers=headers, media_type="text/csv")
-    return StreamingResponse(await files.read(file), headers=headers, media_type="text/csv")
+        return Response(headers=headers, media_type=kind)
+    return StreamingResponse(await files.read(file), headers=headers, media_type=kind)

@@ -153,6 +153,27 @@ class Loaders:
         return DataLoader(load)
 
     @cached_property
+    def statement_adjustments(self) -> DataLoader[settlements.AdjustmentsPage, Sequence[AnyRow]]:
+        """By statement and page."""
+
+        async def load(keys: list[settlements.AdjustmentsPage]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                return await settlements.adjustments_of(session, keys)
+
+        return DataLoader(load)
+
+    @cached_property
+    def disputes(self) -> DataLoader[int, AnyRow | None]:
+        """By statement_id."""
+
+        async def load(keys: list[int]) -> list[AnyRow | None]:
+            async with self._db.read() as session:
+                found = await settlements.disputes_of(session, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
     def transfers(self) -> DataLoader[ledger.TransfersPage, Sequence[AnyRow]]:
         """By account and page."""
 

@@ -22,3 +22,9 @@ def check_period(start: date, end: date, *, most_days: int | None = None) -> Non
         raise Refused(BadArgument(f"from ({start}) and to ({end}) must lie in the years 1900 to 2999."))
     if most_days is not None and (end - start).days > most_days:
         raise Refused(BadArgument(f"From {start} to {end} are more than {most_days} days; ask for less at once."))
+
+
+def check_day(name: str, day: date | None) -> None:
+    """Raises Refused(BadArgument) for a day that `check_period` would not take."""
+    if day is not None and not 1900 <= day.year <= 2999:
+        raise Refused(BadArgument(f"{name} is {day}, but must lie in the years 1900 to 2999."))

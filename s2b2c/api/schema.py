@@ -14,9 +14,9 @@ from s2b2c.api.allotments import AllotmentMutation
 from s2b2c.api.brand import BrandMutation, BrandQuery
 from s2b2c.api.brand_products import OwnProductMutation
 from s2b2c.api.bulk import BulkMutation
-from s2b2c.api.closing import ClosingMutation
 from s2b2c.api.context import Info
 from s2b2c.api.finance import FinanceQuery
+from s2b2c.api.finance_exports import FinanceExportMutation
 from s2b2c.api.jobs import JobMutation
 from s2b2c.api.limits import Limits
 from s2b2c.api.notices import NoticeMutation
@@ -26,8 +26,10 @@ from s2b2c.api.payouts import PayoutMutation
 from s2b2c.api.pricing import PricingMutation
 from s2b2c.api.privacy import PersonalDataMutation
 from s2b2c.api.reviews import ReviewMutation
+from s2b2c.api.settling import SettlingMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.sign_in import SignInMutation
+from s2b2c.api.statements import StatementMutation
 from s2b2c.api.storefronts import StorefrontMutation
 from s2b2c.api.telemetry import Named
 from s2b2c.api.types.errors import HANDLERS
@@ -88,11 +90,13 @@ class Mutation(
     PricingMutation,
     AllotmentMutation,
     BulkMutation,
+    FinanceExportMutation,
     OperatorMutation,
-    ClosingMutation,
     JobMutation,
     NoticeMutation,
     PayoutMutation,
+    SettlingMutation,
+    StatementMutation,
     StorefrontMutation,
     OwnProductMutation,
     ReviewMutation,

@@ -24,6 +24,7 @@ from s2b2c.models.catalogue import (
 )
 from s2b2c.models.commissions import Clawback, Commission, Plan, Rule
 from s2b2c.models.customers import Address, Binding, Customer, RefusedTouch, ShareLink
+from s2b2c.models.exports import FinanceExport
 from s2b2c.models.files import BulkRun, File
 from s2b2c.models.jobs import Job, JobLog
 from s2b2c.models.ledger import LedgerAccount, LedgerCheckpoint, LedgerHorizon, Transfer
@@ -53,6 +54,7 @@ from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.selecting import CohortCount, CohortProduct, SelectableProduct, StaleProduct
 from s2b2c.models.settlements import (
     Adjustment,
+    Dispute,
     SettlementRun,
     Statement,
     TaxBracket,
@@ -80,9 +82,11 @@ __all__ = [
     "Customer",
     "DailyBrand",
     "DailySeller",
+    "Dispute",
     "Distributor",
     "DistributorHistory",
     "File",
+    "FinanceExport",
     "Identity",
     "Invitation",
     "Job",

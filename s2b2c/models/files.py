@@ -9,12 +9,14 @@ from s2b2c.db import Base, key, one_of
 
 
 class File(Base):
-    """A file of a brand, whose bytes are an object of the store. Until it is whole it has no size and no SHA-256."""
+    """A file of a brand, or of finance, whose bytes are an object of the store. Until it is whole it has no size and no
+    SHA-256."""
 
     __tablename__ = "files"
     __table_args__ = (
         UniqueConstraint("id", "brand_id"),
-        one_of("kind", "catalogue", "catalogue_export", "import_report"),
+        one_of("kind", "catalogue", "catalogue_export", "import_report", "finance_export"),
+        CheckConstraint("(brand_id IS NULL) = (kind = 'finance_export')", name="brand"),
         CheckConstraint("num_nulls(size, sha256) IN (0, 2)", name="whole"),
         Index(None, "created_at"),
     )
@@ -24,7 +26,7 @@ class File(Base):
     name: Mapped[str]
     """As whoever made it calls it."""
     object_name: Mapped[str] = mapped_column(unique=True)
-    brand_id: Mapped[int] = mapped_column(ForeignKey("brands.id"))
+    brand_id: Mapped[int | None] = mapped_column(ForeignKey("brands.id"))
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     size: Mapped[int | None]
     """In bytes."""

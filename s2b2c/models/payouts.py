@@ -50,7 +50,7 @@ class Payout(Base):
     rail: Mapped[str]
     state: Mapped[str]
     hold: Mapped[str | None]
-    """Why it waits: its payee is suspended, has no connected account that takes transfers, or a person said so."""
+    """Why it waits: its payee is suspended, has no account that the rail can pay into, or a person said so."""
     hold_reason: Mapped[str | None]
     needs_approval: Mapped[bool]
     created_at: Mapped[datetime]

@@ -109,6 +109,8 @@ class Adjustment(Base):
         CheckConstraint("reason <> ''", name="reason"),
         Index("ix_adjustments_open", "id", postgresql_where=text("statement_id IS NULL")),
         Index(None, "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
+        Index(None, "distributor_id", "id", postgresql_where=text("distributor_id IS NOT NULL")),
+        Index(None, "brand_id", "id", postgresql_where=text("brand_id IS NOT NULL")),
     )
 
     id: Mapped[int] = key("adjustments")
@@ -120,6 +122,48 @@ class Adjustment(Base):
     created_at: Mapped[datetime]
     created_by: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
     statement_id: Mapped[int | None] = mapped_column(ForeignKey("statements.id"))
+
+
+class Dispute(Base):
+    """What a payee has against its statement of a reviewed run, and what finance says to that.
+
+    Open or accepted as the run is approved, its statement leaves the run (`left_at`), and all of it waits for the next.
+    """
+
+    __tablename__ = "disputes"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(distributor_id, brand_id) = 1", name="payee"),
+        CheckConstraint("reason <> ''", name="reason"),
+        one_of("outcome", "accepted", "rejected"),
+        CheckConstraint(
+            "num_nonnulls(outcome, answer, answered_at) = CASE WHEN outcome IS NULL THEN 0 ELSE 3 END", name="answered"
+        ),
+        CheckConstraint("answer <> ''", name="answer"),
+        CheckConstraint("answered_by IS NULL OR outcome IS NOT NULL", name="answered_by"),
+        CheckConstraint("(outcome IS NOT DISTINCT FROM 'accepted') = (adjustment_id IS NOT NULL)", name="adjustment"),
+        UniqueConstraint("run_id", "distributor_id", "brand_id", postgresql_nulls_not_distinct=True),
+        UniqueConstraint("adjustment_id"),
+        Index("ix_disputes_waiting", "id", postgresql_where=text("outcome IS NULL")),
+        Index(None, "statement_id", postgresql_where=text("statement_id IS NOT NULL")),
+        Index(None, "distributor_id", "id", postgresql_where=text("distributor_id IS NOT NULL")),
+        Index(None, "brand_id", "id", postgresql_where=text("brand_id IS NOT NULL")),
+    )
+
+    id: Mapped[int] = key("disputes")
+    run_id: Mapped[int] = mapped_column(ForeignKey("settlement_runs.id"))
+    statement_id: Mapped[int | None] = mapped_column(ForeignKey("statements.id", ondelete="SET NULL"))
+    """None once it has left the run, or the run was discarded."""
+    distributor_id: Mapped[int | None] = mapped_column(ForeignKey("distributors.id"))
+    brand_id: Mapped[int | None] = mapped_column(ForeignKey("brands.id"))
+    reason: Mapped[str]
+    opened_at: Mapped[datetime]
+    opened_by: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+    outcome: Mapped[str | None]
+    answer: Mapped[str | None]
+    answered_at: Mapped[datetime | None]
+    answered_by: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+    adjustment_id: Mapped[int | None] = mapped_column(ForeignKey("adjustments.id"))
+    left_at: Mapped[datetime | None]
 
 
 class WriteOff(Base):

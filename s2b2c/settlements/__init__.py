@@ -1,7 +1,18 @@
 """Settlement: what is owed goes into statements, and statements are paid."""
 
 from s2b2c.settlements.adjusting import adjust, approve_write_off, write_off
-from s2b2c.settlements.closing import Settled, Terms, approve, discard, open_run, review, settle, usual_terms
+from s2b2c.settlements.closing import (
+    OPEN,
+    Settled,
+    Terms,
+    approve,
+    discard,
+    open_run,
+    review,
+    settle,
+    usual_terms,
+)
+from s2b2c.settlements.disputing import answer, dispute, disputes, disputes_of, own_disputes
 from s2b2c.settlements.reading import (
     LinesPage,
     Payable,
@@ -20,12 +31,34 @@ from s2b2c.settlements.reading import (
     statements_of,
     statements_of_runs,
 )
-from s2b2c.settlements.withholding import set_deduction, set_policy
+from s2b2c.settlements.records import (
+    AdjustmentsPage,
+    Debt,
+    Income,
+    MonthIncome,
+    Owner,
+    adjustment,
+    adjustments,
+    adjustments_of,
+    debts,
+    income_of_quarter,
+    income_of_year,
+    write_off_row,
+    write_offs,
+)
+from s2b2c.settlements.withholding import Policy, set_deduction, set_policy
 
 __all__ = [
+    "OPEN",
+    "AdjustmentsPage",
+    "Debt",
+    "Income",
     "LinesPage",
+    "MonthIncome",
+    "Owner",
     "Payable",
     "PayeeKind",
+    "Policy",
     "Progress",
     "Settled",
     "StatementLine",
@@ -33,11 +66,22 @@ __all__ = [
     "Terms",
     "Totals",
     "adjust",
+    "adjustment",
+    "adjustments",
+    "adjustments_of",
+    "answer",
     "approve",
     "approve_write_off",
+    "debts",
     "discard",
+    "dispute",
+    "disputes",
+    "disputes_of",
+    "income_of_quarter",
+    "income_of_year",
     "lines",
     "open_run",
+    "own_disputes",
     "payable",
     "review",
     "run",
@@ -52,4 +96,6 @@ __all__ = [
     "statements_of_runs",
     "usual_terms",
     "write_off",
+    "write_off_row",
+    "write_offs",
 ]

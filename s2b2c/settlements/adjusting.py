@@ -67,7 +67,7 @@ async def write_off(
     return made
 
 
-async def approve_write_off(session: AsyncSession, write_off_id: int, *, by: int | None, now: datetime) -> WriteOff:
+async def approve_write_off(session: AsyncSession, write_off_id: int, *, by: int, now: datetime) -> WriteOff:
     """Give up a debt, and post it.
 
     Raises Refused: NotFound, and WrongState when it is approved already, who approves has asked for it, less is owed by
@@ -78,7 +78,7 @@ async def approve_write_off(session: AsyncSession, write_off_id: int, *, by: int
         raise Refused(NotFound("There is no such write-off: read them again."))
     if found.approved_at is not None:
         raise Refused(WrongState("It is approved already."))
-    if by is not None and found.created_by == by:
+    if found.created_by == by:
         raise Refused(WrongState("Who asked for a write-off cannot approve it: ask somebody else."))
     owed = await _lock_debt(session, found.distributor_id)
     if (run := await open_run(session)) is not None:

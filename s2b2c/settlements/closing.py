@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import CursorResult, delete, select, text
+from sqlalchemy import CursorResult, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import jobs, ledger
 from s2b2c.config import SHANGHAI, settings
 from s2b2c.db import PLAN_FOR_BULK
 from s2b2c.errors import BadArgument, NotFound, PeriodOpen, Refused, WrongState
-from s2b2c.models import SettlementRun, Statement
+from s2b2c.models import SettlementRun
 from s2b2c.settlements.reading import Progress, Totals
 from s2b2c.sql import statements
 
@@ -160,30 +160,47 @@ async def review(session: AsyncSession, run_id: int, *, now: datetime, by: int |
 async def approve(session: AsyncSession, run_id: int, *, now: datetime, by: int | None) -> SettlementRun:
     """Close a reviewed run for good: tax, debts and what pays them off are posted to the ledger.
 
-    Raises Refused: NotFound, and WrongState for a run that is not reviewed, or that who approves has made.
+    A statement whose dispute is open or accepted leaves the run; what stood in it waits for the next one, and its payee
+    is told. Raises Refused: NotFound, and WrongState for a run that is not reviewed, or that who approves has made.
     """
     run = await _locked(session, run_id, "reviewed")
     if by is not None and by == run.created_by:
         raise Refused(WrongState("Who made a run cannot approve it: ask somebody else."))
-    run.state, run.approved_at, run.approved_by = "approved", max(now, run.created_at), by
-    await ledger.post_statements(session, run_id, at=run.approved_at)
+    at = max(now, run.created_at)
+    await _free(session, run_id, "find_disputed", "tell_postponed", at)
+    run.state, run.approved_at, run.approved_by = "approved", at, by
     await session.flush()
+    await ledger.post_statements(session, run_id, at=at)
     return run
 
 
 async def discard(session: AsyncSession, run_id: int, *, now: datetime, by: int | None) -> SettlementRun:
     """Give up a run that is not approved: all that stood in it waits for another run, and its statements are gone.
 
-    Raises Refused: NotFound, and WrongState for a run that is closed or discarded already.
+    Payees who had been shown theirs are told. Raises Refused: NotFound, and WrongState for a run that is closed or
+    discarded already.
     """
     run = await _locked(session, run_id, *OPEN)
     await session.execute(PLAN_FOR_BULK)
-    for name in ("commissions", "clawbacks", "lines", "returns", "refunds", "adjustments"):
-        await _write(session, f"free_{name}", {"run_id": run_id})
-    await session.execute(delete(Statement).where(Statement.run_id == run_id))
+    await _free(session, run_id, "find_leaving", "tell_discarded", max(now, run.created_at))
     run.state, run.discarded_at, run.discarded_by = "discarded", now, by
     await session.flush()
     return run
+
+
+async def _free(session: AsyncSession, run_id: int, found_by: str, told_by: str, now: datetime) -> None:
+    """Some statements of a run are gone, and what stood in them is in none."""
+    await session.execute(statements("settlements")["open_leaving"])
+    await session.execute(text("TRUNCATE leaving"))
+    place = {"run_id": run_id, "now": now} if found_by == "find_disputed" else {"run_id": run_id}
+    if not await _write(session, found_by, place):
+        return
+    await session.execute(text("ANALYZE leaving"))
+    await _write(session, told_by, {"now": now})
+    for name in ("commissions", "clawbacks", "lines", "returns", "adjustments"):
+        await _write(session, f"free_{name}", {})
+    await _write(session, "free_refunds", {"run_id": run_id})
+    await _write(session, "free_statements", {})
 
 
 async def _locked(session: AsyncSession, run_id: int, *states: str) -> SettlementRun:

@@ -50,7 +50,8 @@ class Totals(NamedTuple):
 async def runs(session: AsyncSession, *, after: tuple[int, ...] | None, limit: int) -> Sequence[AnyRow]:
     """Settlement runs, newest first; `after` is an (id,).
 
-    Rows of (id, cutoff, state, created_at, distributors, brands), the last two as `Totals`.
+    Rows of (id, cutoff, state, when and by whom it was made, reviewed, approved and discarded, distributors, brands),
+    the last two of the number of statements and the sums of their amounts.
     """
     return (await session.execute(page(_runs(), (SettlementRun.id, "down"), after=after, limit=limit))).all()
 
@@ -60,7 +61,7 @@ async def run(session: AsyncSession, run_id: int) -> AnyRow | None:
     return (await session.execute(_runs().where(SettlementRun.id == run_id))).one_or_none()
 
 
-_RUN = (
+RUN = (
     SettlementRun.id,
     SettlementRun.cutoff,
     SettlementRun.state,
@@ -79,21 +80,21 @@ _AMOUNTS = (
     *("carry_out", "debt_added", "withholding", "is_final"),
 )
 
+_SUMMED = ("lines", "gross", "clawbacks", "adjustments", "withheld", "debt_offset", "payout", "carry_out", "debt_added")
+
 
 def _runs() -> Select[*tuple[Any, ...]]:
     of_distributors, of_brands = (
         select(
             func.count().label("statements"),
-            cast(func.coalesce(func.sum(Statement.lines), 0), BigInteger).label("lines"),
-            cast(func.coalesce(func.sum(Statement.gross), 0), BigInteger).label("gross"),
-            cast(func.coalesce(func.sum(Statement.clawbacks), 0), BigInteger).label("clawbacks"),
+            *(cast(func.coalesce(func.sum(getattr(Statement, name)), 0), BigInteger).label(name) for name in _SUMMED),
         )
         .where(Statement.run_id == SettlementRun.id, of_kind)
         .lateral()
         for of_kind in (Statement.distributor_id.is_not(None), Statement.distributor_id.is_(None))
     )
     return (
-        select(*_RUN, Bundle("distributors", *of_distributors.c), Bundle("brands", *of_brands.c))
+        select(*RUN, Bundle("distributors", *of_distributors.c), Bundle("brands", *of_brands.c))
         .select_from(SettlementRun)
         .join(of_distributors, true())
         .join(of_brands, true())
@@ -185,7 +186,7 @@ def _statements(statement: type[Statement] = Statement, source: FromClause | Non
             func.coalesce(Distributor.code, Brand.name).label("code"),
             func.coalesce(Distributor.name, Brand.name).label("name"),
             *(getattr(statement, name) for name in _AMOUNTS),
-            Bundle("run", *_RUN),
+            Bundle("run", *RUN),
         )
         .select_from(statement if source is None else source)
         .join(SettlementRun, SettlementRun.id == statement.run_id)

@@ -616,13 +616,14 @@ JOIN statements s ON s.id = part.statement_id
 WHERE (part.distributor_id, part.brand_id) IS DISTINCT FROM (s.distributor_id, s.brand_id)
 
 -- name: settled_refunds
--- all that a refund takes back is settled in one run, after the refund and not before its order
+-- all that a refund takes back is settled in one run, or later where its payee disputed; after the refund and not before its order
 SELECT format('refunds %s/%s', r.branch_id, r.id),
        format('refunded %s, in run %s with cutoff %s; parts in runs %s', r.refunded_at, r.run_id, run.cutoff, part.runs)
 FROM refunds r
 LEFT JOIN settlement_runs run ON run.id = r.run_id
 LEFT JOIN (
-    SELECT line.branch_id, line.refund_id, array_agg(DISTINCT s.run_id) AS runs
+    SELECT line.branch_id, line.refund_id, array_agg(DISTINCT s.run_id) AS runs, min(s.run_id) AS first_run,
+           CASE WHEN count(*) = count(s.run_id) THEN max(s.run_id) END AS last_run
     FROM (
         SELECT branch_id, refund_id, statement_id FROM clawbacks
         UNION ALL
@@ -631,11 +632,28 @@ LEFT JOIN (
     LEFT JOIN statements s ON s.id = line.statement_id
     GROUP BY line.branch_id, line.refund_id
 ) AS part ON part.branch_id = r.branch_id AND part.refund_id = r.id
-WHERE part.runs IS DISTINCT FROM CASE WHEN part.runs IS NULL AND r.run_id IS NULL THEN NULL ELSE ARRAY[r.run_id] END
+WHERE r.run_id IS DISTINCT FROM part.last_run
    OR r.refunded_at >= run.cutoff
+   OR (cardinality(part.runs) > 1 AND EXISTS (
+       SELECT FROM (
+           SELECT c.distributor_id, NULL::bigint AS brand_id, c.statement_id FROM clawbacks c
+           WHERE c.branch_id = r.branch_id AND c.refund_id = r.id
+           UNION ALL
+           SELECT NULL, l.brand_id, b.statement_id
+           FROM refund_lines b JOIN order_lines l ON l.branch_id = b.branch_id AND l.id = b.line_id
+           WHERE b.branch_id = r.branch_id AND b.refund_id = r.id AND b.supply <> 0
+       ) AS line
+       LEFT JOIN statements s ON s.id = line.statement_id
+       WHERE s.run_id IS DISTINCT FROM part.first_run AND NOT EXISTS (
+           SELECT FROM disputes d
+           WHERE d.run_id = part.first_run AND d.left_at IS NOT NULL
+             AND (d.distributor_id, d.brand_id) IS NOT DISTINCT FROM (line.distributor_id, line.brand_id)
+       )
+   ))
    OR (r.run_id IS NOT NULL AND EXISTS (
        SELECT FROM order_lines l
        WHERE l.branch_id = r.branch_id AND l.order_id = r.order_id AND l.statement_id IS NULL
+         AND NOT EXISTS (SELECT FROM disputes d WHERE d.brand_id = l.brand_id AND d.left_at IS NOT NULL)
    ))
 
 -- name: settled_early
@@ -648,28 +666,56 @@ JOIN settlement_runs r ON r.id = s.run_id
 WHERE o.matures_at IS NULL OR o.matures_at >= r.cutoff
 
 -- name: half_settled
--- the lines of an order and all their commissions are settled in one run
-SELECT format('order_lines %s/%s', l.branch_id, l.id),
-       format('order line in run %s, order in run %s', of_line.run_id, of_order.run_id)
-FROM order_lines l
-LEFT JOIN statements of_line ON of_line.id = l.statement_id
-JOIN order_lines first ON first.branch_id = l.branch_id AND first.order_id = l.order_id AND first.line_no = 1
-LEFT JOIN statements of_order ON of_order.id = first.statement_id
-WHERE of_line.run_id IS DISTINCT FROM of_order.run_id
-UNION ALL
-SELECT format('commissions %s/%s', c.branch_id, c.id),
-       format('commission in run %s, order line in run %s', of_commission.run_id, of_line.run_id)
-FROM commissions c
-LEFT JOIN statements of_commission ON of_commission.id = c.statement_id
-JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
-LEFT JOIN statements of_line ON of_line.id = l.statement_id
-WHERE of_commission.run_id IS DISTINCT FROM of_line.run_id
+-- the lines of an order and all their commissions are settled in one run, or later where their payee disputed
+SELECT format('%s %s/%s', part.kind, part.branch_id, part.id),
+       format('%s in run %s, %s in run %s', part.name, part.run_id, part.other_name, part.other_run_id)
+FROM (
+    SELECT 'order_lines' AS kind, l.branch_id, l.id, 'order line' AS name, of_line.run_id, NULL::bigint AS distributor_id,
+           l.brand_id, 'order' AS other_name, of_order.run_id AS other_run_id, first.brand_id AS other_brand_id
+    FROM order_lines l
+    LEFT JOIN statements of_line ON of_line.id = l.statement_id
+    JOIN order_lines first ON first.branch_id = l.branch_id AND first.order_id = l.order_id AND first.line_no = 1
+    LEFT JOIN statements of_order ON of_order.id = first.statement_id
+    WHERE of_line.run_id IS DISTINCT FROM of_order.run_id
+    UNION ALL
+    SELECT 'commissions', c.branch_id, c.id, 'commission', of_commission.run_id, c.distributor_id, NULL, 'order line',
+           of_line.run_id, l.brand_id
+    FROM commissions c
+    LEFT JOIN statements of_commission ON of_commission.id = c.statement_id
+    JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
+    LEFT JOIN statements of_line ON of_line.id = l.statement_id
+    WHERE of_commission.run_id IS DISTINCT FROM of_line.run_id
+) AS part
+-- What is in the later run, or in none yet, had left the earlier one.
+WHERE NOT EXISTS (
+    SELECT FROM disputes d
+    WHERE d.left_at IS NOT NULL AND (d.run_id, d.distributor_id, d.brand_id) IS NOT DISTINCT FROM (
+        least(part.run_id, part.other_run_id),
+        CASE WHEN part.run_id IS NULL OR part.run_id > part.other_run_id THEN part.distributor_id END,
+        CASE WHEN part.run_id IS NULL OR part.run_id > part.other_run_id THEN part.brand_id ELSE part.other_brand_id END
+    )
+)
 
 -- name: settlement_runs
--- a run has statements, unless it was discarded, and was made after its cutoff
+-- a run has statements, unless it was discarded or all have left it, and was made after its cutoff
 SELECT format('settlement_runs %s', id), format('cutoff %s, made %s', cutoff, created_at)
 FROM settlement_runs r
-WHERE cutoff > created_at OR (state = 'discarded') = EXISTS (SELECT FROM statements s WHERE s.run_id = r.id)
+WHERE cutoff > created_at OR CASE WHEN state = 'discarded' THEN EXISTS (SELECT FROM statements s WHERE s.run_id = r.id)
+    ELSE NOT EXISTS (SELECT FROM statements s WHERE s.run_id = r.id)
+         AND NOT EXISTS (SELECT FROM disputes d WHERE d.run_id = r.id AND d.left_at IS NOT NULL) END
+
+-- name: disputes
+-- a disputed statement is of its payee and its run; one that has left its run is gone, and the adjustment is of its payee
+SELECT format('disputes %s', d.id),
+       format('run %s %s, statement %s of run %s, left at %s, adjustment %s', d.run_id, r.state, s.id, s.run_id, d.left_at, a.id)
+FROM disputes d
+JOIN settlement_runs r ON r.id = d.run_id
+LEFT JOIN statements s ON s.id = d.statement_id
+LEFT JOIN adjustments a ON a.id = d.adjustment_id
+WHERE (s.id IS NOT NULL AND (s.run_id, s.distributor_id, s.brand_id) IS DISTINCT FROM (d.run_id, d.distributor_id, d.brand_id))
+   OR (a.id IS NOT NULL AND (a.distributor_id, a.brand_id) IS DISTINCT FROM (d.distributor_id, d.brand_id))
+   OR (s.id IS NULL) = (d.left_at IS NULL AND r.state <> 'discarded')
+   OR (r.state IN ('approved', 'paying', 'paid') AND d.left_at IS NULL AND d.outcome IS DISTINCT FROM 'rejected')
 
 -- name: tree
 -- the ancestors of a distributor are itself and the ancestors of its parent

@@ -11,12 +11,13 @@ ON CONFLICT (statement_id) DO NOTHING
 -- What holds a payout `p` back, as its payee is now.
 SELECT CASE
            WHEN d.state = 'suspended' THEN 'suspended'
-           WHEN p.rail = 'stripe' AND a.id IS NULL THEN 'no_account'
+           WHEN p.rail = 'stripe' AND a.id IS NULL OR p.rail = 'bank' AND b.id IS NULL THEN 'no_account'
        END AS hold, a.id AS destination
 FROM (VALUES (p.distributor_id, p.brand_id)) AS payee (distributor_id, brand_id)
 LEFT JOIN distributors d ON d.id = payee.distributor_id
 LEFT JOIN stripe_accounts a
     ON (a.distributor_id = payee.distributor_id OR a.brand_id = payee.brand_id) AND a.transfers = 'active' AND p.rail = 'stripe'
+LEFT JOIN payees b ON (b.distributor_id = payee.distributor_id OR b.brand_id = payee.brand_id) AND p.rail = 'bank'
 
 -- name: free
 -- What held these payouts is gone; what a person holds, a person releases.

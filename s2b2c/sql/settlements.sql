@@ -2,16 +2,22 @@
 CREATE TEMPORARY TABLE IF NOT EXISTS due (branch_id bigint, order_id bigint, batch bigint) ON COMMIT DROP
 
 -- name: find_due
--- An order is settled as a whole, so one with an open line is one with open commissions (`audit` proves it). Only a
--- completed order has a time of maturity. Batches follow the ids across branches, as the rows lie on disk. The orders are
--- locked as every step of an order locks them: a refund that came between would take the lines in another order.
+-- An order is settled as a whole, so one with an open line is one with open commissions (`audit` proves it); what left a run
+-- with a disputed statement of a distributor is open alone, and found by that distributor. Only a completed order has a time
+-- of maturity. Batches follow the ids across branches, as the rows lie on disk. The orders are locked as every step of an
+-- order locks them: a refund that came between would take the lines in another order.
 INSERT INTO due (branch_id, order_id, batch)
 SELECT branch_id, id, (row_number() OVER (ORDER BY id, branch_id) - 1) / :batch_size
 FROM (
     SELECT o.branch_id, o.id
     FROM orders o
-    WHERE o.matures_at < :cutoff AND EXISTS (
-        SELECT FROM order_lines l WHERE l.branch_id = o.branch_id AND l.order_id = o.id AND l.statement_id IS NULL
+    WHERE o.matures_at < :cutoff AND (o.branch_id, o.id) IN (
+        SELECT branch_id, order_id FROM order_lines WHERE statement_id IS NULL
+        UNION ALL
+        SELECT l.branch_id, l.order_id
+        FROM (SELECT DISTINCT distributor_id FROM disputes WHERE left_at IS NOT NULL) AS d
+        JOIN commissions c ON c.distributor_id = d.distributor_id AND c.statement_id IS NULL
+        JOIN order_lines l ON l.branch_id = c.branch_id AND l.id = c.line_id
     )
     ORDER BY o.branch_id, o.id
     FOR NO KEY UPDATE OF o
@@ -21,8 +27,9 @@ FROM (
 CREATE TEMPORARY TABLE IF NOT EXISTS due_refunds (branch_id bigint, refund_id bigint) ON COMMIT DROP
 
 -- name: find_due_refunds
--- What a refund takes back matures at the later of its order's maturity and the refund, and is settled as a whole. Locked
--- in the order of the daily totals, which mark refunds too.
+-- What a refund takes back matures at the later of its order's maturity and the refund, and is settled as a whole, but for
+-- what left a run with a disputed statement: with that it is in no run. Locked in the order of the daily totals, which mark
+-- refunds too.
 INSERT INTO due_refunds (branch_id, refund_id)
 SELECT r.branch_id, r.id
 FROM refunds r
@@ -59,6 +66,7 @@ WITH run AS (
     SELECT c.distributor_id, 1, 0, c.amount, 0
     FROM due_refunds d
     JOIN clawbacks c ON c.branch_id = d.branch_id AND c.refund_id = d.refund_id
+    WHERE c.statement_id IS NULL
     UNION ALL
     SELECT distributor_id, 0, 0, 0, amount FROM due_adjustments WHERE distributor_id IS NOT NULL
     UNION ALL
@@ -184,7 +192,7 @@ WITH run AS (
     FROM due_refunds d
     JOIN refund_lines r ON r.branch_id = d.branch_id AND r.refund_id = d.refund_id
     JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
-    WHERE r.supply <> 0
+    WHERE r.supply <> 0 AND r.statement_id IS NULL
     UNION ALL
     SELECT brand_id, 0, 0, 0, amount FROM due_adjustments WHERE brand_id IS NOT NULL
 ), payee AS (
@@ -216,19 +224,32 @@ SELECT count(*) AS statements, coalesce(sum(lines), 0)::bigint AS lines, coalesc
 FROM opened
 
 -- name: tell_payees
--- A statement is named by the last day that is in it, where a day ends with it.
 INSERT INTO notices (distributor_id, brand_id, kind, facts, created_at)
 SELECT s.distributor_id, s.brand_id, 'statement_ready',
-       jsonb_build_object('cutoff', CASE
-           WHEN ends.at = date_trunc('day', ends.at) THEN to_char(ends.at - interval '1 day', 'YYYY-MM-DD')
-           ELSE to_char(ends.at, 'YYYY-MM-DD HH24:MI')
-       END, 'lines', s.lines, 'net_amount', s.net),
-       r.reviewed_at
+       jsonb_build_object('cutoff', said.cutoff, 'lines', s.lines, 'net_amount', s.net), r.reviewed_at
 FROM settlement_runs r
-CROSS JOIN LATERAL (SELECT r.cutoff AT TIME ZONE 'Asia/Shanghai' AS at) AS ends
 JOIN statements s ON s.run_id = r.id
+-- include: settlements.said
 WHERE r.id = :run_id
 ORDER BY s.id
+
+-- name: tell_answered
+INSERT INTO notices (distributor_id, brand_id, kind, facts, created_at)
+SELECT d.distributor_id, d.brand_id, 'dispute_' || d.outcome,
+       jsonb_strip_nulls(jsonb_build_object('cutoff', said.cutoff, 'answer', d.answer, 'adjusted_amount', a.amount)), d.answered_at
+FROM disputes d
+JOIN settlement_runs r ON r.id = d.run_id
+LEFT JOIN adjustments a ON a.id = d.adjustment_id
+-- include: settlements.said
+WHERE d.id = :dispute_id
+
+-- name: said
+-- A statement is named by the last day that is in it, where a day ends with it.
+CROSS JOIN LATERAL (SELECT r.cutoff AT TIME ZONE 'Asia/Shanghai' AS at) AS ends
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN ends.at = date_trunc('day', ends.at) THEN to_char(ends.at - interval '1 day', 'YYYY-MM-DD')
+                ELSE to_char(ends.at, 'YYYY-MM-DD HH24:MI') END AS cutoff
+) AS said
 
 -- name: settle_commissions
 UPDATE commissions c
@@ -254,6 +275,7 @@ FROM due_refunds d
 CROSS JOIN statements s
 WHERE s.run_id = :run_id
   AND c.branch_id = d.branch_id AND c.refund_id = d.refund_id AND c.distributor_id = s.distributor_id
+  AND c.statement_id IS NULL
 
 -- name: settle_returns
 UPDATE refund_lines r
@@ -263,7 +285,7 @@ FROM (
     FROM due_refunds d
     JOIN refund_lines r ON r.branch_id = d.branch_id AND r.refund_id = d.refund_id
     JOIN order_lines l ON l.branch_id = r.branch_id AND l.id = r.line_id
-    WHERE r.supply <> 0
+    WHERE r.supply <> 0 AND r.statement_id IS NULL
 ) AS d
 JOIN statements s ON s.brand_id = d.brand_id
 WHERE s.run_id = :run_id AND r.branch_id = d.branch_id AND r.refund_id = d.refund_id AND r.line_id = d.line_id
@@ -278,27 +300,120 @@ FROM due_adjustments d JOIN statements s ON s.run_id = :run_id
     AND (s.distributor_id = d.distributor_id OR s.brand_id = d.brand_id)
 WHERE a.id = d.id
 
+-- name: open_leaving
+CREATE TEMPORARY TABLE IF NOT EXISTS leaving (statement_id bigint, distributor_id bigint) ON COMMIT DROP
+
+-- name: find_leaving
+INSERT INTO leaving (statement_id, distributor_id) SELECT id, distributor_id FROM statements WHERE run_id = :run_id
+
+-- name: find_disputed
+-- An answer that is being given is waited for: what it rejects stays in the run.
+WITH left_out AS (
+    UPDATE disputes SET left_at = :now
+    WHERE run_id = :run_id AND statement_id IS NOT NULL AND outcome IS DISTINCT FROM 'rejected'
+    RETURNING statement_id, distributor_id
+)
+INSERT INTO leaving (statement_id, distributor_id) SELECT statement_id, distributor_id FROM left_out
+
 -- name: free_commissions
 UPDATE commissions c SET statement_id = NULL
-FROM statements s WHERE s.run_id = :run_id AND c.distributor_id = s.distributor_id AND c.statement_id = s.id
+FROM leaving s WHERE c.distributor_id = s.distributor_id AND c.statement_id = s.statement_id
 
 -- name: free_clawbacks
 UPDATE clawbacks c SET statement_id = NULL
-FROM statements s WHERE s.run_id = :run_id AND c.distributor_id = s.distributor_id AND c.statement_id = s.id
+FROM leaving s WHERE c.distributor_id = s.distributor_id AND c.statement_id = s.statement_id
 
 -- name: free_lines
 UPDATE order_lines l SET statement_id = NULL
-FROM statements s WHERE s.run_id = :run_id AND s.brand_id IS NOT NULL AND l.statement_id = s.id
+FROM leaving s WHERE s.distributor_id IS NULL AND l.statement_id = s.statement_id
 
 -- name: free_returns
 UPDATE refund_lines l SET statement_id = NULL
-FROM statements s WHERE s.run_id = :run_id AND s.brand_id IS NOT NULL AND l.statement_id = s.id
+FROM leaving s WHERE s.distributor_id IS NULL AND l.statement_id = s.statement_id
 
 -- name: free_refunds
-UPDATE refunds SET run_id = NULL WHERE run_id = :run_id
+-- Those of which something is in no statement now.
+UPDATE refunds r SET run_id = NULL
+WHERE r.run_id = :run_id AND (
+    EXISTS (SELECT FROM clawbacks c WHERE c.branch_id = r.branch_id AND c.refund_id = r.id AND c.statement_id IS NULL)
+    OR EXISTS (SELECT FROM refund_lines l
+               WHERE l.branch_id = r.branch_id AND l.refund_id = r.id AND l.supply <> 0 AND l.statement_id IS NULL)
+)
 
 -- name: free_adjustments
-UPDATE adjustments a SET statement_id = NULL FROM statements s WHERE s.run_id = :run_id AND a.statement_id = s.id
+UPDATE adjustments a SET statement_id = NULL FROM leaving s WHERE a.statement_id = s.statement_id
+
+-- name: free_statements
+DELETE FROM statements s USING leaving l WHERE s.id = l.statement_id
+
+-- name: tell_postponed
+-- Whose statement has left a run: it comes with the next.
+INSERT INTO notices (distributor_id, brand_id, kind, facts, created_at)
+SELECT s.distributor_id, s.brand_id, 'statement_postponed', jsonb_build_object('cutoff', said.cutoff, 'net_amount', s.net), :now
+FROM leaving l
+JOIN statements s ON s.id = l.statement_id
+JOIN settlement_runs r ON r.id = s.run_id
+-- include: settlements.said
+ORDER BY s.id
+
+-- name: tell_discarded
+-- Those who were shown their statements: they stand no more.
+INSERT INTO notices (distributor_id, brand_id, kind, facts, created_at)
+SELECT s.distributor_id, s.brand_id, 'statement_discarded', jsonb_build_object('cutoff', said.cutoff), :now
+FROM leaving l
+JOIN statements s ON s.id = l.statement_id
+JOIN settlement_runs r ON r.id = s.run_id AND r.reviewed_at IS NOT NULL
+-- include: settlements.said
+ORDER BY s.id
+
+-- name: debts
+-- Whoever ever owed has an account; their number bounds what is read.
+SELECT d.id, d.code, d.name, owed.amount
+FROM ledger_accounts a
+JOIN distributors d ON d.id = a.distributor_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(s.debt_added - s.debt_offset), 0)::bigint - coalesce((
+        SELECT sum(w.amount)::bigint FROM write_offs w WHERE w.distributor_id = d.id AND w.approved_at IS NOT NULL
+    ), 0) AS amount
+    FROM statements s JOIN settlement_runs r ON r.id = s.run_id AND r.state IN ('approved', 'paying', 'paid')
+    WHERE s.distributor_id = d.id
+) AS owed
+WHERE a.kind = 'debt' AND a.distributor_id > :after AND owed.amount > 0
+ORDER BY d.id
+LIMIT :limit
+
+-- name: income_of_quarter
+-- The first persons of each run have all of the first persons of the quarter among them, with all their statements.
+SELECT d.id, d.code, d.name, of_quarter.withholding, of_quarter.income, of_quarter.withheld
+FROM (
+    SELECT s.distributor_id, (array_agg(s.withholding ORDER BY s.id DESC))[1] AS withholding,
+           sum(s.gross - s.clawbacks + s.adjustments)::bigint AS income, sum(s.withheld)::bigint AS withheld
+    FROM settlement_runs r
+    CROSS JOIN LATERAL (
+        SELECT * FROM statements
+        WHERE run_id = r.id AND distributor_id > :after
+        ORDER BY distributor_id
+        LIMIT :limit
+    ) AS s
+    WHERE r.state IN ('approved', 'paying', 'paid') AND r.pay_on >= :first AND r.pay_on < :until
+    GROUP BY s.distributor_id
+    ORDER BY s.distributor_id
+    LIMIT :limit
+) AS of_quarter
+JOIN distributors d ON d.id = of_quarter.distributor_id
+ORDER BY d.id
+
+-- name: income_of_year
+SELECT month, income, withheld, sum(income) OVER (ORDER BY month)::bigint, sum(withheld) OVER (ORDER BY month)::bigint
+FROM (
+    SELECT date_trunc('month', r.pay_on)::date AS month, sum(s.gross - s.clawbacks + s.adjustments)::bigint AS income,
+           sum(s.withheld)::bigint AS withheld
+    FROM statements s
+    JOIN settlement_runs r ON r.id = s.run_id AND r.state IN ('approved', 'paying', 'paid')
+    WHERE s.distributor_id = :distributor_id AND r.pay_on >= :first AND r.pay_on < :until
+    GROUP BY 1
+) AS of_month
+ORDER BY month
 
 -- name: lines
 -- Some lines of each statement asked for: commissions, then clawbacks; of a brand order lines, then returns. OFFSET 0: first

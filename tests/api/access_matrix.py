@@ -89,14 +89,16 @@ MATRIX: dict[str, dict[str, str]] = {
     },
     "distributor brand": {
         "Notice": "id kind text createdAt readAt",
-        "Statement": "id run lineCount gross clawbacks adjustments withheld debtOffset net carryIn payout carryOut debtAdded lines",
+        "Statement": "id run lineCount gross clawbacks adjustments withheld debtOffset net carryIn payout carryOut debtAdded lines adjustmentLines dispute",
+        "Adjustment": "id amount dated reason createdAt",
+        "Dispute": "id run reason openedAt outcome answer answeredAt adjusted leftAt",
         "StatementLine": (
             "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity paid "
             "position amount outcome"
         ),
         "PayoutAccount": "transfers payoutsEnabled detailsSubmitted changedAt",
         "PayeeDetails": "legalName identityNumber bankName bankAccount updatedAt",
-        "Mutation": "markNoticesRead onboardPayouts setPayee",
+        "Mutation": "markNoticesRead onboardPayouts setPayee disputeStatement",
         "NoticesRead": "notices",
         "PayoutsOnboarding": "url",
     },
@@ -139,6 +141,9 @@ MATRIX: dict[str, dict[str, str]] = {
         "PeriodOpen": "code message",
         "Payment": "id method amount state intentId createdAt succeededAt returnedAt",
     },
+    "brand finance": {
+        "Progress": "step done total",
+    },
     "customer": {
         "ShopQuery": "me",
         "Customer": "node addresses orders order boundTo",
@@ -158,7 +163,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "distributor": {
         "Query": "partner",
         "PartnerQuery": (
-            "notices unreadNotices statements statement payoutAccount payee node me catalogue product store "
+            "notices unreadNotices statements statement disputes payoutAccount payee node me catalogue product store "
             "stores earnings commission team orders customers refusedTouches modelStores blockSchema"
         ),
         "PartnerNode": "id",
@@ -208,7 +213,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "brand": {
         "Query": "brand",
         "BrandQuery": (
-            "notices unreadNotices statements statement payoutAccount payee name node products stores output "
+            "notices unreadNotices statements statement disputes payoutAccount payee name node products stores output "
             "storesWithoutSales payable supplyOrders rules rulesHistory persona imports import exports export "
             "product tiers withdrawalPreview"
         ),
@@ -240,26 +245,47 @@ MATRIX: dict[str, dict[str, str]] = {
             "startedAt finishedAt"
         ),
         "ExportRun": "id name state withStock progress rows file createdAt startedAt finishedAt",
-        "Progress": "step done total",
         "ProductRevision": "id state diff createdAt submittedAt reviewedAt reason",
         "StockSet": "results",
         "StockLevel": "id sku stock",
     },
     "finance": {
         "Query": "finance",
-        "FinanceQuery": "node runs run statement order trialBalance ledgerAccount payments stripeBreaks",
+        "FinanceExport": (
+            "id document runId startsOn endsOn format language encoding withPayees name state progress rows sha256 problem "
+            "download createdAt startedAt finishedAt"
+        ),
+        "FileLink": "url expiresAt",
+        "FinanceQuery": (
+            "node runs run statement order trialBalance ledgerAccount payments stripeBreaks disputes adjustments debts "
+            "writeOffs incomeOfQuarter incomeOfYear exports export"
+        ),
+        "Mutation": (
+            "settle reviewRun approveRun discardRun adjust askWriteOff approveWriteOff setWithholding setDeduction "
+            "answerDispute exportRun exportPeriod"
+        ),
+        "RunSettled": "run",
+        "NamedPayee": "id kind code name",
+        "FullAdjustment": "id amount dated reason createdAt payee createdBy statementId",
+        "FullDispute": (
+            "id run reason openedAt outcome answer answeredAt adjusted leftAt payee statementId openedBy answeredBy"
+        ),
+        "WriteOff": "id distributor amount reason createdAt createdBy approvedAt approvedBy",
+        "Debt": "distributor amount",
+        "QuarterIncome": "distributor withholding income withheld",
+        "MonthIncome": "month income withheld incomeSoFar withheldSoFar",
+        "WithholdingSet": "policy startsOn",
+        "DeductionSet": "month amount",
         "FinanceNode": "id",
         "FullLedgerAccount": "id kind rail owner debits credits balance transfers",
         "Transfer": "id code amount postedAt debitAccount creditAccount source orderNo",
         "LedgerAccount": "id kind rail owner",
         "FullSettlementRun": (
-            "id cutoff state createdAt payOn madeBy reviewedAt reviewedBy approvedAt approvedBy discardedAt discardedBy "
-            "distributors brands statements"
+            "id cutoff state createdAt distributors brands statements payOn createdBy reviewedAt reviewedBy approvedAt "
+            "approvedBy discardedAt discardedBy"
         ),
-        "Mutation": "settle reviewRun approveRun discardRun adjust",
-        "Adjustment": "id amount dated reason createdAt",
-        "RunTotals": "statements lines gross clawbacks net",
-        "FullStatement": "id run lineCount gross clawbacks adjustments withheld debtOffset net carryIn payout carryOut debtAdded payee lines",
+        "RunTotals": "statements lines gross clawbacks net adjustments withheld debtOffset payout carryOut debtAdded",
+        "FullStatement": "id run lineCount gross clawbacks adjustments withheld debtOffset net carryIn payout carryOut debtAdded payee lines adjustmentLines dispute",
         "Payee": "kind code name",
         "FullStatementLine": (
             "id kind orderNo lineNo paidAt completedAt maturesAt refundedAt store productTitle sku quantity paid "
@@ -431,6 +457,10 @@ SECRETS: dict[str, Secret] = {
         "PartnerQuery.payee BrandQuery.payee PayeeDetails.legalName PayeeDetails.identityNumber PayeeDetails.bankName "
         "PayeeDetails.bankAccount Mutation.setPayee",
     ),
+    "to whom money goes, in a file of finance: in full, and on record": Secret(
+        "finance",
+        "FinanceExport.withPayees FinanceExport.download FileLink.url Mutation.exportRun Mutation.exportPeriod",
+    ),
     "where somebody tells who they are, to be paid": Secret("distributor brand", "PayoutsOnboarding.url"),
 }
 """What section 10 of the domain keeps from somebody, by what it is."""
@@ -446,4 +476,9 @@ HARMLESS = {
     "EnumValue.label": "a word for a screen",
     "BrandQuery.supplyOrders": "what it ships; no price is in it",
     "FullStatement.payee": "by code and name, as everywhere",
+    "FullAdjustment.payee": "as above",
+    "FullAdjustment.statementId": "an id, for finance",
+    "FullDispute.payee": "as above",
+    "FullDispute.statementId": "an id, for finance",
+    "Mutation.disputeStatement": "its own, by its id",
 }

@@ -20,6 +20,7 @@ from s2b2c.config import resource
 from tests import factories
 from tests.api.client import SECRET, Api
 from tests.api.doors import WHO, lived_in
+from tests.api.foreign_money import OWN, operations, owed
 
 ROLES = {
     "shop": "customer",
@@ -100,11 +101,14 @@ KINDS = {
     "file": Kind("SELECT id FROM files", {"brand": "brand_id <> :me OR kind <> 'catalogue'"}),
     "import": Kind("SELECT id FROM bulk_runs", {"brand": "brand_id <> :me OR kind <> 'import'"}),
     "export": Kind("SELECT id FROM bulk_runs", {"brand": "brand_id <> :me OR kind <> 'export'"}),
+    "finance-export": Kind("SELECT id FROM finance_exports", {"finance": "false"}),
     "job": Kind("SELECT id FROM pgqueuer", {"operator": "false"}),
     "distributor": Kind("SELECT id FROM distributors", {"operator": "false", "account": "false", "finance": "false"}),
     "membership": Kind("SELECT account_id FROM memberships", {"account": "role <> 'operator'"}),
     "tier": Kind("SELECT id FROM tiers", {"operator": "false", "brand": "false"}),
     "brand": Kind("SELECT id FROM brands", {"operator": "false", "partner": "false", "finance": "false"}),
+    "dispute": Kind("SELECT id FROM disputes", {"finance": "false"}),
+    "write-off": Kind("SELECT id FROM write_offs", {"finance": "false"}),
     "customer": Kind("SELECT id FROM customers", {"operator": "false"}),
     "account": Kind("SELECT id FROM accounts", {}),
     "transfer": Kind("SELECT id FROM transfers", {}),
@@ -139,7 +143,8 @@ async def world(api: Api) -> dict[str, Variables]:
         )
         mine = {role: await viewer_key(session, role) for role in ("customer", "distributor", "brand")}
         found: dict[str, str] = {}
-        for name, (kind, query) in _OWN.items():
+        await owed(session)
+        for name, (kind, query) in (_OWN | OWN).items():
             row = (await session.execute(text(query), mine)).first()
             assert row is not None, name
             found[name] = encode(kind, *row)
@@ -209,6 +214,7 @@ _OWN = {
     "file": ("file", "SELECT min(id) FROM files WHERE brand_id = :brand AND kind = 'catalogue'"),
     "import": ("import", "SELECT min(id) FROM bulk_runs WHERE brand_id = :brand AND kind = 'import'"),
     "export": ("export", "SELECT min(id) FROM bulk_runs WHERE brand_id = :brand AND kind = 'export'"),
+    "finance_export": ("finance-export", "SELECT min(id) FROM finance_exports"),
     "supplied_product": ("product", "SELECT max(id) FROM products WHERE brand_id = :brand"),
     "sku": ("variant", "SELECT max(id) FROM variants WHERE brand_id = :brand"),
     "revision": ("revision", "SELECT max(id) FROM product_revisions"),
@@ -264,11 +270,6 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "partner/RemoveListings": {"store": store, "products": [other]},
         **_of_brands(own),
         **_bulk_edits(own),
-        "finance/Node": {"id": own["run"]},
-        "finance/Run": {"id": own["run"], "payee": "BRAND"},
-        "finance/Statement": {"id": own["statement"]},
-        **_of_finance(own),
-        "finance/LedgerAccount": {"id": own["account"]},
         "operator/Node": {"id": own["plan"]},
         "operator/Distributors": {"tier": own["tier"]},
         "operator/Distributor": {"id": own["distributor"], "at": "2026-09-01T00:00:00Z"},
@@ -291,17 +292,8 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "account/RemoveMember": {"input": {**member, "phone": STAFF}},
         "operator/Customer": {"id": own["customer"], "reason": "to see who that is"},
         "operator/PersonalReads": {"customer": own["customer"]},
-        **_of_products(own),  # the last: one of them is withdrawn
-    }
-
-
-def _of_finance(own: Mapping[str, str]) -> dict[str, Variables]:
-    adjustment = {"distributor": own["distributor"], "amount": 1, "dated": "2026-11-01", "reason": "测试"}
-    return {
-        "finance/Adjust": {"adjustment": adjustment},
-        "finance/ReviewRun": {"run": own["run"]},
-        "finance/ApproveRun": {"run": own["run"]},
-        "finance/DiscardRun": {"run": own["run"]},
+        **_of_products(own),  # one of them is withdrawn
+        **operations(own),  # the last: a run is discarded
     }
 
 

@@ -129,5 +129,9 @@ async def test_a_run_is_of_its_own_list_alone(own_sample: Api, store: Path) -> N
 
 
 def test_what_takes_minutes_runs_one_at_a_time() -> None:
-    assert {job.__name__ for job in worker._ONE_AT_A_TIME} == {"import_catalogue", "export_catalogue"}
+    assert {job.__name__ for job in worker._ONE_AT_A_TIME} == {
+        "import_catalogue",
+        "export_catalogue",
+        "write_finance_export",
+    }
     assert set(worker._JOBS) >= worker._ONE_AT_A_TIME

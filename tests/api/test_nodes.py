@@ -30,7 +30,7 @@ LISTS = {
         imports { edges { node { __typename id } } } exports { edges { node { __typename id } } } } }""",
     "FinanceNode": """{ finance { runs { edges { node { __typename id
             statements(payee: BRAND, first: 2) { edges { node { __typename id } } } } } }
-        trialBalance { accounts(first: 3) { edges { node { __typename id } } } } } }""",
+        exports { edges { node { __typename id } } } trialBalance { accounts(first: 3) { edges { node { __typename id } } } } } }""",
     "OperatorNode": """{ operator { brands(first: 2) { edges { node { __typename id } } }
         stores(first: 2) { edges { node { __typename id } } } heldJobs { edges { node { __typename id } } }
         distributors(first: 2) { edges { node { __typename id } } } plans { edges { node { __typename id } } } } }""",
@@ -60,6 +60,7 @@ MENTIONS = {
     ),  # less of something
     *("Variant", "OfferedVariant", "SupplyVariant", "OwnListing", "ExplainedCommission", "OrderLife", "Payment"),
     "PriceChange",  # read with its variant
+    *("Dispute", "FullDispute", "Adjustment", "FullAdjustment", "NamedPayee", "WriteOff"),  # read in lists
     *("ProductRevision", "ProductReview", "ProductRelisted", "PlatformProduct", "StockLevel"),
     *("CustomerFile", "PersonalRead"),  # read with a reason, or with the trail
     *("RefundRequest", "Rule", "StatementLine", "FullStatementLine", "Transfer", "RefusedTouch"),  # a part of something

@@ -65,6 +65,7 @@ def test_every_mutation_has_a_door() -> None:
         access.OperatorDoor,
         access.NoticeDoor,
         access.PayoutDoor,
+        access.FinanceDoor,
         access.InviteDoor,
         access.SupplyDoor,
         access.SignedIn,

@@ -9,6 +9,7 @@ from tests.bench import (
     checkout,
     clamp,
     concurrency,
+    exports,
     ordering,
     scaling,
     selecting,
@@ -20,7 +21,19 @@ from tests.bench.server import run_alone
 
 async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  all benchmarks are called alike
     broken = []
-    for one in (storefront, selecting, catalogue, clamp, ordering, checkout, accrual, settling, concurrency, scaling):
+    for one in (
+        storefront,
+        selecting,
+        catalogue,
+        clamp,
+        ordering,
+        checkout,
+        accrual,
+        settling,
+        exports,
+        concurrency,
+        scaling,
+    ):
         print(f"\n{one.__name__.rpartition('.')[2]}", flush=True)
         broken += await one.bench(server_url, sample)
     return broken

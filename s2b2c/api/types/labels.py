@@ -45,6 +45,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "DIFFERENTIAL": ("级差", "Differential"),
         "SPREAD": ("价差", "Spread"),
     },
+    "DisputeOutcome": {"ACCEPTED": ("已采纳", "Accepted"), "REJECTED": ("未采纳", "Rejected")},
     "DistributorState": {
         "APPLIED": ("待审核", "Applied"),
         "REJECTED": ("未通过", "Rejected"),
@@ -58,6 +59,23 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "AVAILABLE": ("可结算", "Available"),
         "IN_STATEMENT": ("已入结算单", "In a statement"),
         "PAID": ("已打款", "Paid out"),
+    },
+    "FileEncoding": {"UTF_8": ("通用编码 UTF-8", "UTF-8"), "GB18030": ("国标 GB18030", "GB18030")},
+    "FileFormat": {"CSV": ("CSV 文本", "CSV"), "XLSX": ("Excel 表格", "Excel")},
+    "FinanceDocument": {
+        "STATEMENT_DETAIL": ("结算明细", "Statement detail"),
+        "STATEMENT_SUMMARY": ("结算汇总", "Statement summary"),
+        "BANK_BATCH": ("银行批量付款", "Bank batch"),
+        "BRAND_PAYABLE": ("应付品牌", "Brand payable"),
+        "WITHHOLDING_REPORT": ("涉税信息报送", "Withholding report"),
+        "LEDGER_JOURNAL": ("日记账", "Ledger journal"),
+    },
+    "FinanceExportState": {
+        "WAITING": ("等待中", "Waiting"),
+        "RUNNING": ("进行中", "Running"),
+        "DONE": ("已完成", "Done"),
+        "REFUSED": ("无法导出", "Cannot be written"),
+        "FAILED": ("出错，稍后重试", "Failed, tried again"),
     },
     "Language": {"ZH": ("中文", "Chinese"), "EN": ("英文", "English")},
     "LeftOutReason": {"NOT_ON_OFFER": ("已下架", "Not on offer"), "NO_PRICE_FITS": ("无可用售价", "No price fits")},
@@ -267,6 +285,11 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "INACTIVE": ("未开通", "Inactive"),
         "PENDING": ("审核中", "Pending"),
         "ACTIVE": ("已开通", "Active"),
+    },
+    "Withholding": {
+        "NONE": ("不代扣", "None"),
+        "BUSINESS": ("对公开票", "Invoices us"),
+        "CN_LABOUR_CUMULATIVE": ("劳务报酬累计预扣", "Cumulative, labour"),
     },
     "WordsRule": {"BANNED_WORD": ("禁用词", "Banned word"), "DISCLOSURE": ("必须声明", "Disclosure")},
     "ZeroReason": {

@@ -9,7 +9,7 @@ import strawberry
 from s2b2c import settlements
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
-from s2b2c.api.types import errors
+from s2b2c.api.types.errors import done
 from s2b2c.api.types.explanations import (
     CommissionBase,
     CommissionOutcome,
@@ -38,6 +38,14 @@ class RunState(Enum):
 class PayeeKind(Enum):
     DISTRIBUTOR = "distributor"
     BRAND = "brand"
+
+
+def person(column: str) -> Any:
+    """The field for who did something."""
+    return computed(
+        lambda row: None if getattr(row, column) is None else encode("person", getattr(row, column)),
+        description="The id of the person; null where the command line did it, and before.",
+    )
 
 
 @strawberry.type(description="The closing of a period (结算): all that had matured before a cutoff.")
@@ -107,6 +115,86 @@ class FullStatementLine(StatementLine):
         return await info.context.load.explanations.load((root.branch_id, root.line_id, root.position))
 
 
+@strawberry.enum(description="What finance says to a dispute.")
+class DisputeOutcome(Enum):
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@strawberry.type
+class DisputeHead:
+    """What both sides know of a dispute."""
+
+    id: strawberry.ID = id_of("dispute")
+    run: SettlementRun
+    reason: str = strawberry.field(description="What is wrong, in the words of the payee.")
+    opened_at: datetime = strawberry.field(description="When the payee said so.")
+    outcome: DisputeOutcome | None = strawberry.field(description="Null until finance answers.")
+    answer: str | None = strawberry.field(description="Why, in the words of finance.")
+    answered_at: datetime | None = strawberry.field(description="Null until then.")
+    adjusted: Money | None = strawberry.field(description="What an accepted one is adjusted by; below 0 what it takes.")
+    left_at: datetime | None = strawberry.field(
+        description="When the statement left its run, all of it to come with the next; null while it has not."
+    )
+
+
+@strawberry.type(description="What you have against a statement of yours (异议), and what finance says to it.")
+class Dispute(DisputeHead):
+    is_type_of: ClassVar[Any] = classmethod(done)
+
+    id: strawberry.ID = id_of("dispute")
+
+
+@strawberry.type(description="Whom something is for, by an id that mutations take.")
+class NamedPayee:
+    id: strawberry.ID = computed(lambda row: encode(row.payee, row.payee_id))
+    kind: PayeeKind = computed(lambda row: row.payee)
+    code: str = strawberry.field(description="Of a brand it is its name.")
+    name: str
+
+
+@strawberry.type(description="What a payee has against its statement (异议), and what you say to it.")
+class FullDispute(DisputeHead):
+    is_type_of: ClassVar[Any] = classmethod(done)
+
+    id: strawberry.ID = id_of("dispute")
+    payee: NamedPayee = computed(lambda row: row, description="Whose statement it is.")
+    statement_id: strawberry.ID | None = computed(
+        lambda row: None if row.statement_id is None else encode("statement", row.statement_id),
+        description="Null once it has left its run, or the run was discarded.",
+    )
+    opened_by: strawberry.ID | None = person("opened_by")
+    answered_by: strawberry.ID | None = person("answered_by")
+
+
+@strawberry.type(description="A correction of what you get (调整); below 0 it takes.")
+class Adjustment:
+    id: strawberry.ID = id_of("adjustment")
+    amount: Money
+    dated: date = strawberry.field(description="The run that closed this day pays it.")
+    reason: str
+    created_at: datetime
+
+
+@strawberry.type(description="A correction of what a payee gets (调整); below 0 it takes.")
+class FullAdjustment(Adjustment):
+    is_type_of: ClassVar[Any] = classmethod(done)
+
+    id: strawberry.ID = id_of("adjustment")
+    payee: NamedPayee = computed(lambda row: row, description="Who gets it.")
+    created_by: strawberry.ID | None = person("created_by")
+    statement_id: strawberry.ID | None = computed(
+        lambda row: None if row.statement_id is None else encode("statement", row.statement_id),
+        description="Null while it waits for a run.",
+    )
+
+
+async def _adjustments(statement: Any, info: Info, first: int, after: str | None) -> Connection[Any]:
+    page = Page("statement-adjustment", first, after, key_length=1)
+    wanted = settlements.AdjustmentsPage(statement.id, page.after, page.limit)
+    return page.connection(await info.context.load.statement_adjustments.load(wanted), lambda row: (row.id,))
+
+
 async def _lines(statement: Any, info: Info, first: int, after: str | None) -> Connection[Any]:
     page = Page("statement-part-line", first, after, key_length=2)
     wanted = settlements.LinesPage(statement.id, statement.distributor_id, page.after, page.limit)
@@ -143,6 +231,18 @@ class Statement(StatementHead, PartnerNode, BrandNode):
     ) -> Connection[Any]:
         return await _lines(root, info, first, after)
 
+    @strawberry.field(graphql_type=Connection[Adjustment], description="The corrections in it, in order of making.")
+    @staticmethod
+    async def adjustment_lines(
+        root: strawberry.Parent[Any], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        return await _adjustments(root, info, first, after)
+
+    @strawberry.field(graphql_type=Dispute | None, description="What its payee has against it; null when nothing.")
+    @staticmethod
+    async def dispute(root: strawberry.Parent[Any], info: Info) -> Any:
+        return await info.context.load.disputes.load(root.id)
+
 
 @strawberry.type(description="Whom a statement is for.")
 class Payee:
@@ -165,6 +265,18 @@ class FullStatement(StatementHead, FinanceNode):
     ) -> Connection[Any]:
         return await _lines(root, info, first, after)
 
+    @strawberry.field(graphql_type=Connection[FullAdjustment], description="The corrections in it, in order of making.")
+    @staticmethod
+    async def adjustment_lines(
+        root: strawberry.Parent[Any], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
+    ) -> Connection[Any]:
+        return await _adjustments(root, info, first, after)
+
+    @strawberry.field(graphql_type=FullDispute | None, description="What its payee has against it; null when nothing.")
+    @staticmethod
+    async def dispute(root: strawberry.Parent[Any], info: Info) -> Any:
+        return await info.context.load.disputes.load(root.id)
+
 
 @strawberry.type(description="What a run adds up to for one kind of payee.")
 class RunTotals:
@@ -173,26 +285,26 @@ class RunTotals:
     gross: Money = strawberry.field(description="The commissions, or the supply, that matured.")
     clawbacks: Money = strawberry.field(description="What refunds took back of it.")
     net: Money = computed(lambda row: row.gross - row.clawbacks, description="Gross less clawbacks.")
-
-
-def _person(key: int | None) -> str | None:
-    return None if key is None else encode("person", key)
+    adjustments: Money = strawberry.field(description="Corrections; below 0 what they take.")
+    withheld: Money = strawberry.field(description="Tax that the platform pays for its payees (代扣).")
+    debt_offset: Money = strawberry.field(description="What of earlier debts they pay off.")
+    payout: Money = strawberry.field(description="What is paid out.")
+    carry_out: Money = strawberry.field(description="What is carried forward.")
+    debt_added: Money = strawberry.field(description="What payees owe from them on.")
 
 
 @strawberry.type(description="The closing of a period (结算), with all its statements.")
 class FullSettlementRun(SettlementRun, FinanceNode):
-    is_type_of: ClassVar[Any] = classmethod(errors.done)
+    is_type_of: ClassVar[Any] = classmethod(done)
 
     id: strawberry.ID = id_of("settlement-run")
-    reviewed_at: datetime | None = strawberry.field(description="When its statements were shown; null before.")
-    approved_at: datetime | None = strawberry.field(description="When it was closed; null before.")
-    discarded_at: datetime | None = strawberry.field(description="When it was given up; null where it was not.")
-    made_by: strawberry.ID | None = computed(
-        lambda row: _person(row.created_by), description="Who made it; null where the command line did, as below."
-    )
-    reviewed_by: strawberry.ID | None = computed(lambda row: _person(row.reviewed_by), description="Who showed it.")
-    approved_by: strawberry.ID | None = computed(lambda row: _person(row.approved_by), description="Who closed it.")
-    discarded_by: strawberry.ID | None = computed(lambda row: _person(row.discarded_by), description="Who gave it up.")
+    created_by: strawberry.ID | None = person("created_by")
+    reviewed_at: datetime | None = strawberry.field(description="When it was shown to its payees; null before.")
+    reviewed_by: strawberry.ID | None = person("reviewed_by")
+    approved_at: datetime | None = strawberry.field(description="When it was closed for good; null before.")
+    approved_by: strawberry.ID | None = person("approved_by")
+    discarded_at: datetime | None = strawberry.field(description="Null unless it was given up.")
+    discarded_by: strawberry.ID | None = person("discarded_by")
     distributors: RunTotals = strawberry.field(description="Lines are commissions and clawbacks.")
     brands: RunTotals = strawberry.field(description="Lines are order lines and returns.")
 
@@ -208,23 +320,3 @@ class FullSettlementRun(SettlementRun, FinanceNode):
         page = Page(f"statement-gross-{payee.value}", first, after, key_length=2)
         wanted = settlements.StatementsPage(root.id, payee.value, page.after, page.limit)
         return page.connection(await info.context.load.statements.load(wanted), lambda row: (row.gross, row.id))
-
-
-@strawberry.input(description="A correction of what a payee gets: of a distributor or of a brand.")
-class AdjustmentInput:
-    distributor: strawberry.ID | None = strawberry.field(default=None, description="The `id` of the distributor.")
-    brand: strawberry.ID | None = strawberry.field(default=None, description="The `id` of the brand.")
-    amount: Int64 = strawberry.field(description="In fen, not 0; below 0 to take it.")
-    dated: date = strawberry.field(description="The next run that closes this day pays it.")
-    reason: str = strawberry.field(description="Why, for its payee to read: 1 to 500 characters.")
-
-
-@strawberry.type(description="A correction of what a payee gets (调整).")
-class Adjustment:
-    is_type_of: ClassVar[Any] = classmethod(errors.done)
-
-    id: strawberry.ID = id_of("adjustment")
-    amount: Money = strawberry.field(description="Below 0 what it takes.")
-    dated: date = strawberry.field(description="The day it belongs to.")
-    reason: str
-    created_at: datetime

@@ -1,0 +1,148 @@
+"""The commands that write files for finance: `s2b2c export --help`. Each document goes by a run, or by days."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from s2b2c import exports, main_job
+from s2b2c.db import Database
+
+DAY = ["%Y-%m-%d"]
+
+out = Console()
+err = Console(stderr=True)
+app = typer.Typer(no_args_is_help=True, help="Write files for finance and brands.")
+
+Run = Annotated[int, typer.Argument(help="The settlement run.")]
+MaybeRun = Annotated[int | None, typer.Argument(help="The settlement run; or give --from and --until.")]
+From = Annotated[datetime | None, typer.Option("--from", formats=DAY, help="The first day: of payment, or of posting.")]
+Until = Annotated[datetime | None, typer.Option("--until", formats=DAY, help="The first day that is not in it.")]
+File = Annotated[Path, typer.Option("--out", help="Where to; its SHA-256 goes beside it.")]
+Form = Annotated[exports.Format, typer.Option("--format")]
+Language = Annotated[exports.Language, typer.Option()]
+Encoding = Annotated[exports.Encoding, typer.Option()]
+Payees = Annotated[bool, typer.Option(help="With names, numbers and accounts, in full; it goes on record.")]
+
+
+def _day(at: datetime | None) -> date | None:
+    return None if at is None else at.date()
+
+
+def _write(context: typer.Context, wanted: exports.Wanted, file: Path) -> None:
+    exports.check(wanted)
+
+    async def work(db: Database) -> None:
+        with main_job.progress_bar(err) as progress:
+            await main_job.export(db, wanted, file, out, progress)
+
+    context.obj(work)
+
+
+@app.command("statement-detail")
+def statement_detail(
+    context: typer.Context,
+    file: File,
+    run: MaybeRun = None,
+    start: From = None,
+    end: Until = None,
+    form: Form = "csv",
+    language: Language = "zh",
+    encoding: Encoding = "utf-8",
+    payees: Payees = False,  # noqa: FBT002  as the library has it
+) -> None:
+    """Every statement, line by line, with control totals."""
+    _write(
+        context,
+        exports.Wanted("statement_detail", run, _day(start), _day(end), form, language, encoding, payees),
+        file,
+    )
+
+
+@app.command("statement-summary")
+def statement_summary(
+    context: typer.Context,
+    file: File,
+    run: MaybeRun = None,
+    start: From = None,
+    end: Until = None,
+    form: Form = "csv",
+    language: Language = "zh",
+    encoding: Encoding = "utf-8",
+    payees: Payees = False,  # noqa: FBT002
+) -> None:
+    """A row for each statement, from its gross to what is paid out and what is left."""
+    _write(
+        context,
+        exports.Wanted("statement_summary", run, _day(start), _day(end), form, language, encoding, payees),
+        file,
+    )
+
+
+@app.command("bank-batch")
+def bank_batch(
+    context: typer.Context,
+    run: Run,
+    file: File,
+    form: Form = "csv",
+    language: Language = "zh",
+    encoding: Encoding = "utf-8",
+    payees: Payees = False,  # noqa: FBT002
+) -> None:
+    """What an approved run pays to bank accounts."""
+    _write(context, exports.Wanted("bank_batch", run, None, None, form, language, encoding, payees), file)
+
+
+@app.command("brand-payable")
+def brand_payable(
+    context: typer.Context,
+    file: File,
+    run: MaybeRun = None,
+    start: From = None,
+    end: Until = None,
+    form: Form = "csv",
+    language: Language = "zh",
+    encoding: Encoding = "utf-8",
+    payees: Payees = False,  # noqa: FBT002
+) -> None:
+    """What brands are owed for their supply."""
+    _write(
+        context,
+        exports.Wanted("brand_payable", run, _day(start), _day(end), form, language, encoding, payees),
+        file,
+    )
+
+
+@app.command("withholding-report")
+def withholding_report(
+    context: typer.Context,
+    start: From,
+    end: Until,
+    file: File,
+    form: Form = "csv",
+    language: Language = "zh",
+    encoding: Encoding = "utf-8",
+    payees: Payees = False,  # noqa: FBT002
+) -> None:
+    """Who earned what in a quarter, and the tax that was withheld."""
+    _write(
+        context,
+        exports.Wanted("withholding_report", None, _day(start), _day(end), form, language, encoding, payees),
+        file,
+    )
+
+
+@app.command("ledger-journal")
+def ledger_journal(
+    context: typer.Context,
+    start: From,
+    end: Until,
+    file: File,
+    form: Form = "csv",
+    language: Language = "zh",
+    encoding: Encoding = "utf-8",
+) -> None:
+    """Every transfer of a period, with its accounts by name."""
+    _write(context, exports.Wanted("ledger_journal", None, _day(start), _day(end), form, language, encoding), file)
