@@ -25,6 +25,7 @@ from s2b2c import (
     backup,
     cli_accounts,
     cli_exports,
+    cli_payouts,
     cli_plans,
     cli_settlements,
     crypto,
@@ -67,6 +68,7 @@ app = typer.Typer(
 app.add_typer(cli_exports.app, name="export")
 app.add_typer(cli_plans.app, name="plan")
 app.add_typer(cli_settlements.app, name="settle")
+app.add_typer(cli_payouts.app, name="pay")
 app.add_typer(cli_accounts.app, name="operator")
 app.add_typer(cli_accounts.person_app, name="person")
 

@@ -1,67 +1,38 @@
 """The commands that close a period: `s2b2c settle --help`."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import accounts, main_job, settlements
+from s2b2c import cli_finance as finance
+from s2b2c import main_job, settlements
 from s2b2c.api.periods import check_day
 from s2b2c.config import SHANGHAI
 from s2b2c.db import Database
-from s2b2c.errors import BadArgument, Forbidden, NotFound, Refused
-from s2b2c.models import Brand, Dispute, Distributor, Membership, SettlementRun
-from s2b2c.money import format_yuan, parse_yuan
+from s2b2c.errors import BadArgument, NotFound, Refused
+from s2b2c.models import Brand, Dispute, Distributor, SettlementRun
+from s2b2c.money import format_yuan
 
-T = TypeVar("T")
-DAY = ["%Y-%m-%d"]
-SHOWN = 100
-
-out = Console()
-err = Console(stderr=True)
 app = typer.Typer(no_args_is_help=True, help="Close a period (结算): make a draft, review it, approve or discard it.")
-
-By = Annotated[str | None, typer.Option("--as", help="The phone of who acts, one of finance; the command line itself.")]
-
-
-def _run(context: typer.Context, work: Callable[[Database], Awaitable[T]]) -> T:
-    run: Callable[[Callable[[Database], Awaitable[T]]], T] = context.obj
-    return run(work)
-
-
-def _say(words: str) -> None:
-    out.print(words, markup=False, highlight=False, soft_wrap=True)
-
-
-async def _acting(session: AsyncSession, phone: str | None) -> int | None:
-    """The person who acts, None for the command line. Raises Refused: BadArgument, NotFound, Forbidden."""
-    if phone is None:
-        return None
-    person_id = await accounts.person_of(session, phone)
-    held = select(Membership.person_id).where(Membership.person_id == person_id, Membership.role == "finance")
-    if await session.scalar(held) is None:
-        raise Refused(Forbidden("This person is none of finance: an operator invites it first."))
-    return person_id
 
 
 @app.command()
 def run(
     context: typer.Context,
-    until: Annotated[datetime, typer.Option(formats=DAY, help="What matured before this day begins.")],
-    pay_on: Annotated[datetime | None, typer.Option(formats=DAY, help="The day of payment; today.")] = None,
-    by: By = None,
+    until: Annotated[datetime, typer.Option(formats=finance.DAY, help="What matured before this day begins.")],
+    pay_on: Annotated[datetime | None, typer.Option(formats=finance.DAY, help="The day of payment; today.")] = None,
+    by: finance.By = None,
 ) -> None:
     """Put all that matured and stands in no statement into a draft, one statement for each payee."""
 
     async def work(db: Database) -> None:
         check_day("--until", until.date())
         check_day("--pay-on", pay_on and pay_on.date())
-        with main_job.progress_bar(err) as progress:
+        with main_job.progress_bar(finance.err) as progress:
             async with db.write() as session:
                 settled = await settlements.settle(
                     session,
@@ -69,71 +40,71 @@ def run(
                     now=datetime.now(UTC),
                     pay_on=pay_on and pay_on.date(),
                     terms=settlements.usual_terms(),
-                    by=await _acting(session, by),
+                    by=await finance.acting(session, by),
                     progress=partial(progress, "settling"),
                 )
         if settled is None:
-            _say("Nothing matured that is not in a statement already.")
+            finance.say("Nothing matured that is not in a statement already.")
         else:
-            await main_job.show_settlement(db, settled.run_id, out)
-            _say(f"Run {settled.run_id} is a draft: next is `s2b2c settle review {settled.run_id}`.")
+            await main_job.show_settlement(db, settled.run_id, finance.out)
+            finance.say(f"Run {settled.run_id} is a draft: next is `s2b2c settle review {settled.run_id}`.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
-def review(context: typer.Context, run: int, by: By = None) -> None:
+def review(context: typer.Context, run: int, by: finance.By = None) -> None:
     """Show a draft to its payees: they are told, and may dispute their statements until the run is approved."""
 
     async def work(db: Database) -> None:
         async with db.write() as session:
-            await settlements.review(session, run, now=datetime.now(UTC), by=await _acting(session, by))
-        _say(f"Run {run} is reviewed: its payees see their statements, and somebody else approves it.")
+            await settlements.review(session, run, now=datetime.now(UTC), by=await finance.acting(session, by))
+        finance.say(f"Run {run} is reviewed: its payees see their statements, and somebody else approves it.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
-def approve(context: typer.Context, run: int, by: By = None) -> None:
+def approve(context: typer.Context, run: int, by: finance.By = None) -> None:
     """Close a reviewed run for good; who made it cannot. Disputed statements leave it, and come with the next."""
 
     async def work(db: Database) -> None:
         async with db.write() as session:
-            await settlements.approve(session, run, now=datetime.now(UTC), by=await _acting(session, by))
+            await settlements.approve(session, run, now=datetime.now(UTC), by=await finance.acting(session, by))
             disputed = select(func.count()).where(Dispute.run_id == run, Dispute.left_at.is_not(None))
             left = await session.scalar(disputed) or 0
-        _say(f"Run {run} is approved and closed; {left:,} disputed statements come with the next one.")
+        finance.say(f"Run {run} is approved and closed; {left:,} disputed statements come with the next one.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
-def discard(context: typer.Context, run: int, by: By = None) -> None:
+def discard(context: typer.Context, run: int, by: finance.By = None) -> None:
     """Give up a run that is not approved: all that stood in it waits for another one."""
 
     async def work(db: Database) -> None:
         async with db.write() as session:
-            await settlements.discard(session, run, now=datetime.now(UTC), by=await _acting(session, by))
-        _say(f"Run {run} is discarded; what stood in it waits for another one.")
+            await settlements.discard(session, run, now=datetime.now(UTC), by=await finance.acting(session, by))
+        finance.say(f"Run {run} is discarded; what stood in it waits for another one.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
 def adjust(
     context: typer.Context,
     amount: Annotated[str, typer.Argument(help="In yuan, like 12.50; after -- also below 0: -- -12.50.")],
-    dated: Annotated[datetime, typer.Option(formats=DAY, help="The next run that closes this day pays it.")],
+    dated: Annotated[datetime, typer.Option(formats=finance.DAY, help="The next run that closes this day pays it.")],
     reason: Annotated[str, typer.Option(help="Why, for its payee to read: 1 to 500 characters.")],
     distributor: Annotated[str | None, typer.Option(help="Code of the distributor it is for.")] = None,
     brand: Annotated[str | None, typer.Option(help="Name of the brand it is for.")] = None,
-    by: By = None,
+    by: finance.By = None,
 ) -> None:
     """Correct what a payee gets; closed runs stay as they are."""
 
     async def work(db: Database) -> None:
         check_day("--dated", dated.date())
-        fen = _fen(amount)
+        fen = finance.fen(amount)
         async with db.write() as session:
             made = await settlements.adjust(
                 session,
@@ -141,12 +112,14 @@ def adjust(
                 amount=fen,
                 dated=dated.date(),
                 reason=reason,
-                by=await _acting(session, by),
+                by=await finance.acting(session, by),
                 now=datetime.now(UTC),
             )
-        _say(f"Adjustment {made.id}: {format_yuan(made.amount)} yuan for {distributor or brand}, of {dated:%Y-%m-%d}.")
+        finance.say(
+            f"Adjustment {made.id}: {format_yuan(made.amount)} yuan for {distributor or brand}, of {dated:%Y-%m-%d}."
+        )
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
@@ -158,13 +131,13 @@ def disputes(
 
     async def work(db: Database) -> None:
         async with db.read() as session:
-            found = await settlements.disputes(session, waiting_only=not everyone, after=None, limit=SHOWN)
+            found = await settlements.disputes(session, waiting_only=not everyone, after=None, limit=finance.SHOWN)
         for it in found:
-            _say(f"Dispute {it.id}: run {it.run.id}, {it.code} {it.name}, {it.outcome or 'waits'}: {it.reason}")
+            finance.say(f"Dispute {it.id}: run {it.run.id}, {it.code} {it.name}, {it.outcome or 'waits'}: {it.reason}")
         if not found:
-            _say("No dispute waits for an answer.")
+            finance.say("No dispute waits for an answer.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
@@ -173,14 +146,14 @@ def answer(
     dispute: Annotated[int, typer.Argument(help="The number of the dispute.")],
     said: Annotated[str, typer.Argument(metavar="ANSWER", help="Its payee reads it: 1 to 500 characters.")],
     amount: Annotated[str | None, typer.Option(help="Accept it with so many yuan; rejected when left out.")] = None,
-    dated: Annotated[datetime | None, typer.Option(formats=DAY, help="Of the adjustment; today.")] = None,
-    by: By = None,
+    dated: Annotated[datetime | None, typer.Option(formats=finance.DAY, help="Of the adjustment; today.")] = None,
+    by: finance.By = None,
 ) -> None:
     """Answer a dispute: rejected, or accepted with an adjustment."""
 
     async def work(db: Database) -> None:
         check_day("--dated", dated and dated.date())
-        fen = None if amount is None else _fen(amount)
+        fen = None if amount is None else finance.fen(amount)
         async with db.write() as session:
             done = await settlements.answer(
                 session,
@@ -188,12 +161,12 @@ def answer(
                 said,
                 amount=fen,
                 dated=dated and dated.date(),
-                by=await _acting(session, by),
+                by=await finance.acting(session, by),
                 now=datetime.now(UTC),
             )
-        _say(f"Dispute {dispute} is {done.outcome}.")
+        finance.say(f"Dispute {dispute} is {done.outcome}.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
@@ -202,16 +175,16 @@ def debts(context: typer.Context) -> None:
 
     async def work(db: Database) -> None:
         async with db.read() as session:
-            owed = await settlements.debts(session, after=None, limit=SHOWN)
-            asked = await settlements.write_offs(session, waiting_only=True, after=None, limit=SHOWN)
+            owed = await settlements.debts(session, after=None, limit=finance.SHOWN)
+            asked = await settlements.write_offs(session, waiting_only=True, after=None, limit=finance.SHOWN)
         for debt in owed:
-            _say(f"{debt.distributor.code} {debt.distributor.name} owes {format_yuan(debt.amount)} yuan")
+            finance.say(f"{debt.distributor.code} {debt.distributor.name} owes {format_yuan(debt.amount)} yuan")
         for it in asked:
-            _say(f"Write-off {it.id} waits: {it.distributor.code}, {format_yuan(it.amount)} yuan: {it.reason}")
+            finance.say(f"Write-off {it.id} waits: {it.distributor.code}, {format_yuan(it.amount)} yuan: {it.reason}")
         if not owed:
-            _say("Nobody owes anything.")
+            finance.say("Nobody owes anything.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command("write-off")
@@ -220,20 +193,22 @@ def write_off(
     distributor: Annotated[str, typer.Argument(help="Its code.")],
     amount: Annotated[str, typer.Argument(help="In yuan, no more than it owes.")],
     reason: Annotated[str, typer.Option(help="1 to 500 characters.")],
-    by: By = None,
+    by: finance.By = None,
 ) -> None:
     """Ask that a debt be given up; nothing changes until somebody else approves."""
 
     async def work(db: Database) -> None:
-        fen = _fen(amount)
+        fen = finance.fen(amount)
         async with db.write() as session:
             owner = (await _owner(session, distributor, None))["distributor_id"]
             made = await settlements.write_off(
-                session, owner, fen, reason, by=await _acting(session, by), now=datetime.now(UTC)
+                session, owner, fen, reason, by=await finance.acting(session, by), now=datetime.now(UTC)
             )
-        _say(f"Write-off {made.id} waits for somebody else: `s2b2c settle approve-write-off {made.id} --as PHONE`.")
+        finance.say(
+            f"Write-off {made.id} waits for somebody else: `s2b2c settle approve-write-off {made.id} --as PHONE`."
+        )
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command("approve-write-off")
@@ -246,12 +221,12 @@ def approve_write_off(
 
     async def work(db: Database) -> None:
         async with db.write() as session:
-            person = await _acting(session, by)
+            person = await finance.acting(session, by)
             assert person is not None
             done = await settlements.approve_write_off(session, write_off, by=person, now=datetime.now(UTC))
-        _say(f"Write-off {done.id}: {format_yuan(done.amount)} yuan are given up.")
+        finance.say(f"Write-off {done.id}: {format_yuan(done.amount)} yuan are given up.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
@@ -259,8 +234,8 @@ def withholding(
     context: typer.Context,
     distributor: Annotated[str, typer.Argument(help="Its code.")],
     policy: Annotated[settlements.Policy, typer.Argument(help="How tax is withheld.")],
-    starts_on: Annotated[datetime, typer.Option("--from", formats=DAY, help="For what is paid from this day on.")],
-    by: By = None,
+    starts_on: Annotated[datetime, typer.Option("--from", formats=finance.DAY, help="What is paid from this day on.")],
+    by: finance.By = None,
 ) -> None:
     """Say how tax is withheld from a distributor (代扣); what it was stays on record."""
 
@@ -268,13 +243,13 @@ def withholding(
         check_day("--from", starts_on.date())
         async with db.write() as session:
             owner = (await _owner(session, distributor, None))["distributor_id"]
-            person = await _acting(session, by)
+            person = await finance.acting(session, by)
             await settlements.set_policy(
                 session, owner, policy, starts_on=starts_on.date(), by=person, now=datetime.now(UTC)
             )
-        _say(f"Tax of {distributor} from {starts_on:%Y-%m-%d} on: {policy}.")
+        finance.say(f"Tax of {distributor} from {starts_on:%Y-%m-%d} on: {policy}.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 @app.command()
@@ -283,20 +258,20 @@ def deduction(
     distributor: Annotated[str, typer.Argument(help="Its code.")],
     month: Annotated[datetime, typer.Argument(formats=["%Y-%m"], help="Like 2026-11.")],
     amount: Annotated[str, typer.Argument(help="In yuan.")],
-    by: By = None,
+    by: finance.By = None,
 ) -> None:
     """Say what a person may deduct in a month, beside the 5,000 yuan that everybody may."""
 
     async def work(db: Database) -> None:
         check_day("MONTH", month.date())
-        fen = _fen(amount)
+        fen = finance.fen(amount)
         async with db.write() as session:
             owner = (await _owner(session, distributor, None))["distributor_id"]
-            person = await _acting(session, by)
+            person = await finance.acting(session, by)
             await settlements.set_deduction(session, owner, month.date(), fen, by=person, now=datetime.now(UTC))
-        _say(f"{distributor} may deduct {format_yuan(fen)} yuan in {month:%Y-%m}.")
+        finance.say(f"{distributor} may deduct {format_yuan(fen)} yuan in {month:%Y-%m}.")
 
-    _run(context, work)
+    finance.run(context, work)
 
 
 async def _owner(session: AsyncSession, distributor: str | None, brand: str | None) -> dict[str, int]:
@@ -322,7 +297,9 @@ def show(context: typer.Context, run: int) -> None:
         if found is None:
             raise Refused(NotFound(f"There is no settlement run {run}."))
         cutoff = found.cutoff.astimezone(SHANGHAI)
-        _say(f"Run {run}: {found.state}, all that matured before {cutoff:%Y-%m-%d %H:%M}, paid on {found.pay_on}")
+        finance.say(
+            f"Run {run}: {found.state}, all that matured before {cutoff:%Y-%m-%d %H:%M}, paid on {found.pay_on}"
+        )
         for did, at, person in (
             ("made", found.created_at, found.created_by),
             ("reviewed", found.reviewed_at, found.reviewed_by),
@@ -331,16 +308,7 @@ def show(context: typer.Context, run: int) -> None:
         ):
             if at is not None:
                 who = "the command line" if person is None else f"person {person}"
-                _say(f"  {did} {at.astimezone(SHANGHAI):%Y-%m-%d %H:%M} by {who}")
-        await main_job.show_settlement(db, run, out)
+                finance.say(f"  {did} {at.astimezone(SHANGHAI):%Y-%m-%d %H:%M} by {who}")
+        await main_job.show_settlement(db, run, finance.out)
 
-    _run(context, work)
-
-
-def _fen(yuan: str) -> int:
-    """Raises Refused(BadArgument)."""
-    sign, digits = (-1, yuan[1:]) if yuan.startswith("-") else (1, yuan)
-    try:
-        return sign * parse_yuan(digits)
-    except ValueError as error:
-        raise Refused(BadArgument(f"{yuan[:40]!r} {error}.")) from None
+    finance.run(context, work)

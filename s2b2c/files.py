@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, Forbidden, NotFound, Refused
-from s2b2c.models import BulkRun, File
+from s2b2c.models import BulkRun, File, PayoutAttempt
 
 MAX_NAME = 200
 PIECE = 1 << 20
@@ -29,6 +29,10 @@ _PARTS_AT_ONCE = 2
 _GIVEN_UP = timedelta(days=1)
 """After which a file that is not whole never will be."""
 _GONE = "There is no such file, or it is not kept any more."
+
+
+_BEGINNINGS = {".pdf": b"%PDF-", ".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff"}
+"""Of the files that may prove something."""
 
 
 class TooLarge(Exception):
@@ -42,6 +46,26 @@ def check_name(name: str) -> str:
             BadArgument(f"A file has a name of 1 to {MAX_NAME} characters, without slashes or control characters.")
         )
     return name.strip()
+
+
+async def proof(name: str, pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a file that may prove something, by its name and its beginning. Raises Refused(BadArgument)."""
+    beginning = _BEGINNINGS.get(Path(name).suffix.lower())
+    if beginning is None:
+        raise Refused(BadArgument("A proof is a .pdf, .png, .jpg or .jpeg file."))
+    first, is_known = b"", False
+    async for piece in pieces:
+        if is_known:
+            yield piece
+            continue
+        first += piece
+        if len(first) >= len(beginning):
+            if not first.startswith(beginning):
+                break
+            is_known = True
+            yield first
+    if not is_known:
+        raise Refused(BadArgument("The file is not what its name says: a proof is a PDF, PNG or JPEG."))
 
 
 async def save(
@@ -158,11 +182,12 @@ async def pieces_of(path: Path) -> AsyncIterator[bytes]:
 async def forget(session: AsyncSession, *, now: datetime, limit: int) -> int:
     """Delete the oldest files that are kept no longer, and what never became whole; returns how many.
 
-    What a run still waits for is kept.
+    What a run still waits for is kept, and what proves a payout.
     """
     kept = select(BulkRun.id).where(BulkRun.file_id == File.id, BulkRun.state.in_(["waiting", "running"])).exists()
+    proves = select(PayoutAttempt.id).where(PayoutAttempt.proof_file_id == File.id).exists()
     over = or_(
-        and_(File.created_at < now - timedelta(days=settings().file_days), ~kept),
+        and_(File.created_at < now - timedelta(days=settings().file_days), ~kept, ~proves),
         and_(File.created_at < now - _GIVEN_UP, File.sha256.is_(None)),
     )
     oldest = select(File.id).where(over).order_by(File.created_at).limit(limit)

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import Range, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, settlements
+from s2b2c.accounts import account_of
 
 _numbers = count(1)
 EVER: Range[datetime] = Range(None, None)
@@ -288,11 +289,9 @@ async def a_closed_run(session: AsyncSession, run_id: int, now: datetime) -> Non
 
 async def payees_told(session: AsyncSession) -> None:
     """Every distributor and brand says which account at a bank its money goes to."""
-    account = models.Account(role="finance")
-    session.add(account)
+    account_id = await account_of(session, "finance")
     owners: list[dict[str, int]] = [{"brand_id": it} for it in await session.scalars(select(models.Brand.id))]
     owners += [{"distributor_id": it} for it in await session.scalars(select(models.Distributor.id))]
-    await session.flush()
     for owner in owners:
         session.add(
             models.Payee(
@@ -301,8 +300,26 @@ async def payees_told(session: AsyncSession) -> None:
                 bank_name="工商银行",
                 bank_account="6222020200112233445",
                 updated_at=func.now(),
-                updated_by=account.id,
+                updated_by=account_id,
                 **owner,
             )
         )
     await session.flush()
+
+
+async def a_proof(session: AsyncSession, kind: str = "payout_proof") -> int:
+    """A file of finance, without bytes."""
+    account_id = await account_of(session, "finance")
+    number = next(_numbers)
+    file = models.File(
+        kind=kind,
+        name="回单.pdf",
+        object_name=f"proof-{number}",
+        account_id=account_id,
+        size=1,
+        sha256="0" * 64,
+        created_at=datetime(2026, 10, 1, tzinfo=UTC),
+    )
+    session.add(file)
+    await session.flush()
+    return file.id

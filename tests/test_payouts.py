@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import partial
 
 import pytest
 from sqlalchemy import select, text
@@ -144,7 +143,13 @@ async def refused(db: Database, what: object) -> str:
 
 
 def outside(payout_id: int, reference: str = "收据 7") -> Callable[[AsyncSession], Awaitable[models.Payout]]:
-    return partial(payouts.mark_paid_outside, payout_id=payout_id, note="现金", reference=reference, now=NOW)
+    async def paid(session: AsyncSession) -> models.Payout:
+        proof = await factories.a_proof(session)
+        return await payouts.mark_paid_outside(
+            session, payout_id, note="现金", reference=reference, proof_file_id=proof, now=NOW
+        )
+
+    return paid
 
 
 async def everything(db: Database) -> list[str]:
@@ -419,63 +424,6 @@ async def test_a_reversal_that_stripe_refuses_leaves_the_payout_confirmed(
     assert [(it.next_step, it.due_at) for it in await attempts(db)] == [(None, None)]
     assert transferred(fake) == ALL_SENT
     await balances(db)
-
-
-async def test_the_bank_reports(db: Database, fake: Fake, gateway: payments.Gateway, run_id: int) -> None:
-    await started(db, run_id, rail="bank")
-    await begun(db)
-    async with db.write() as session:
-        assert set(await session.scalars(select(models.Payout.hold))) == {"no_account"}, "nobody has said where to"
-        await factories.payees_told(session)
-    await begun(db)
-    await worked(db, gateway)
-    assert set((await states(db)).values()) == {"sending"}
-    assert transferred(fake) == []
-    keys = {amount: (await attempts(db, amount))[0].key for amount in (AMOUNT, PARENT, BRAND)}
-
-    async def report(amount: int, failure: str | None = None) -> None:
-        async with db.write() as session:
-            await payouts.report_bank(session, keys[amount], reference="行 1", failure=failure, now=LATER)
-
-    for _ in range(2):  # the same file, read twice
-        await report(AMOUNT)
-        await report(PARENT, "户名不符")
-    assert await states(db) == {AMOUNT: "confirmed", PARENT: "failed", BRAND: "sending"}
-    for what, key, failure in (("reported", keys[AMOUNT], "退"), ("No payout", "nobody's", None)):
-        again = partial(payouts.report_bank, key=key, reference="1", failure=failure, now=LATER)
-        assert what in await refused(db, again)
-    payout_id = (await all_of(db))[PARENT].id
-    async with db.write() as session:
-        await payouts.retry(session, payout_id, rail="stripe")
-    await begun(db, LATER)
-    await worked(db, gateway, LATER)
-    assert transferred(fake) == [(PARENT, 0)]
-    await report(BRAND)
-    assert await run_state(db, run_id) == "paid"
-    assert await balances(db) == {
-        "clearing import": -9_899,
-        "clearing bank": 6_387,
-        "clearing stripe": 296,
-        "revenue": 3_216,
-    }
-    async with db.write() as session:
-        await payouts.reverse(session, (await all_of(db))[BRAND].id, "退回", by=None, now=LATER)
-    assert (await balances(db))["brand_payable"] == BRAND
-
-
-async def test_paid_outside(db: Database, fake: Fake, gateway: payments.Gateway, run_id: int) -> None:
-    await started(db, run_id)
-    payout_id = (await all_of(db))[AMOUNT].id
-    assert "reference" in await refused(db, outside(payout_id, ""))
-    async with db.write() as session:
-        await outside(payout_id)(session)
-    twice = outside(payout_id)
-    assert "must be pending or failed" in await refused(db, twice)
-    await begun(db)
-    await worked(db, gateway)
-    assert transferred(fake) == [(PARENT, 0), (BRAND, 0)]
-    assert await run_state(db, run_id) == "paid"
-    assert (await balances(db))["clearing outside"] == AMOUNT
 
 
 async def test_only_an_approved_run_is_started_and_once(db: Database, run_id: int) -> None:

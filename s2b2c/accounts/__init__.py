@@ -25,7 +25,7 @@ from s2b2c.accounts.signing_in import (
     with_wechat,
 )
 from s2b2c.accounts.tokens import MIN_SECRET_LENGTH, token_secret
-from s2b2c.accounts.viewer import Viewer, guest, issue_token, viewer_of
+from s2b2c.accounts.viewer import Viewer, account_of, guest, issue_token, viewer_of
 
 __all__ = [
     "GUESTS",
@@ -36,6 +36,7 @@ __all__ = [
     "SignedIn",
     "Viewer",
     "accept",
+    "account_of",
     "change_password",
     "create_operator",
     "end",

@@ -16,7 +16,7 @@ class Shopper(BasePermission):
         return True
 
 
-class _Door(BasePermission):
+class Door(BasePermission):
     """Those who hold a token of one of these roles."""
 
     roles: ClassVar[tuple[str, ...]]
@@ -37,61 +37,67 @@ class _Door(BasePermission):
             raise Refused(Forbidden("This distributor was eliminated and has no access any more."))
 
 
-class CustomerDoor(_Door):
+class CustomerDoor(Door):
     """A customer, at its own addresses and orders."""
 
     roles = ("customer",)
 
 
-class PartnerDoor(_Door):
+class PartnerDoor(Door):
     """A distributor or group leader, at its own store and earnings."""
 
     roles = ("distributor",)
 
 
-class BrandDoor(_Door):
+class BrandDoor(Door):
     """A brand, at its own figures."""
 
     roles = ("brand",)
 
 
-class FinanceDoor(_Door):
+class FinanceDoor(Door):
     """Finance, at all money."""
 
     roles = ("finance",)
 
 
-class OperatorDoor(_Door):
+class OperatorDoor(Door):
     """Whoever runs the network."""
 
     roles = ("operator",)
 
 
-class PayoutDoor(_Door):
+class PayoutDoor(Door):
     """Those who are paid out."""
 
     roles = ("distributor", "brand")
 
 
-class NoticeDoor(_Door):
+class NoticeDoor(Door):
     """Those who are told something."""
 
     roles = ("distributor", "brand")
 
 
-class InviteDoor(_Door):
+class InviteDoor(Door):
     """Those who may invite somebody to a role."""
 
     roles = ("operator", "brand")
 
 
-class FileDoor(_Door):
+class FileDoor(Door):
     """Those who may download a file."""
 
     roles = ("brand", "operator")
 
 
-class SupplyDoor(_Door):
+class UploadDoor(Door):
+    """Those who may upload a file, of one kind or another."""
+
+    roles = ("brand", "finance")
+
+
+class SupplyDoor(Door):
     """Those who may take products off the market: a brand its own, whoever runs the network any."""
 
     roles = ("operator", "brand")

@@ -5,8 +5,9 @@ What finance has exported is downloaded by a link that is signed and expires, an
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from s2b2c import accounts, files, logs
-from s2b2c.api.access import BrandDoor, FileDoor
+from s2b2c.api.access import BrandDoor, Door, FileDoor, FinanceDoor, UploadDoor
 from s2b2c.api.context import Context
 from s2b2c.api.types.ids import encode, key_of
 from s2b2c.config import settings
@@ -23,8 +24,16 @@ from s2b2c.failures import is_database_away, told
 
 UPLOADS = accounts.Limit("uploads", 60, timedelta(hours=1))
 """Of an account: each takes up to S2B2C_UPLOAD_MIB for S2B2C_FILE_DAYS."""
-UPLOADABLE = ("catalogue",)
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+UPLOADABLE: Mapping[str, type[Door]] = {"catalogue": BrandDoor, "payout_proof": FinanceDoor}
+"""Who may upload what."""
+_TYPES = {
+    ".csv": "text/csv",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+}
 _WITHIN_S = 3600
 _STATUS = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "NOT_FOUND": 404, "TOO_LARGE": 413, "TOO_MANY_REQUESTS": 429}
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
@@ -81,11 +90,13 @@ def _error(message: str, code: str, status: int, headers: dict[str, str] | None 
 
 async def _upload(request: Request, context: Context) -> Response:
     viewer = await context.viewer()
-    BrandDoor.admit(viewer)
-    brand_id = await context.brand_id()
+    UploadDoor.admit(viewer)
     kind, name = request.query_params.get("kind", ""), files.check_name(request.query_params.get("name", ""))
     if kind not in UPLOADABLE:
         raise Refused(BadArgument(f"The parameter kind is one of: {', '.join(UPLOADABLE)}."))
+    UPLOADABLE[kind].admit(viewer)
+    brand_id = await context.brand_id() if kind == "catalogue" else None
+    pieces = request.stream() if kind == "catalogue" else files.proof(name, request.stream())
     most = settings().upload_mib * 1024 * 1024
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
@@ -96,7 +107,7 @@ async def _upload(request: Request, context: Context) -> Response:
         async with asyncio.timeout(_WITHIN_S):
             file = await files.save(
                 context.db,
-                request.stream(),
+                pieces,
                 kind=kind,
                 name=name,
                 brand_id=brand_id,
@@ -129,7 +140,7 @@ async def _download(request: Request, context: Context) -> Response:
         "Content-Length": str(file.size),
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
     }
-    kind = _XLSX if file.name.endswith(".xlsx") else "text/csv"
+    kind = _TYPES.get(Path(file.name).suffix.lower(), "text/csv")
     if request.method == "HEAD":
         return Response(headers=headers, media_type=kind)
     return StreamingResponse(await files.read(file), headers=headers, media_type=kind)

@@ -5,10 +5,11 @@ from typing import Any
 
 import strawberry
 
-from s2b2c import commissions, finance_exports, ledger, orders, payments, settlements
+from s2b2c import commissions, finance_exports, ledger, orders, payments, payouts, settlements
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.finance_exports import FinanceExports
+from s2b2c.api.paying_out import Payouts
 from s2b2c.api.periods import From, To, check_period
 from s2b2c.api.settling import Settling
 from s2b2c.api.types.explanations import ExplainedOrder
@@ -16,6 +17,7 @@ from s2b2c.api.types.finance_exports import FinanceExport
 from s2b2c.api.types.ids import key_of
 from s2b2c.api.types.ledger import FullLedgerAccount, TrialBalance
 from s2b2c.api.types.nodes import FinanceNode, Shown, read_node
+from s2b2c.api.types.paying_out import FullPayout
 from s2b2c.api.types.payments import Payment, StripeBreaksResult
 from s2b2c.api.types.settlements import FullSettlementRun, FullStatement
 from s2b2c.config import SHANGHAI
@@ -28,10 +30,11 @@ MOST_BREAKS = 1_000
 
 
 @strawberry.type(description="What finance sees.")
-class FinanceQuery(FinanceExports, Settling):
+class FinanceQuery(FinanceExports, Settling, Payouts):
     @strawberry.field(
         graphql_type=FinanceNode | None,
-        description="A run, a statement, an export or an account of the ledger by its id; null when there is none.",
+        description="A run, a statement, a payout, an export or an account of the ledger by its id; null when there is "
+        "none.",
     )
     @staticmethod
     async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
@@ -42,6 +45,7 @@ class FinanceQuery(FinanceExports, Settling):
                 "settlement-run": Shown(FullSettlementRun, lambda session, key: settlements.run(session, *key)),
                 "statement": Shown(FullStatement, lambda session, key: settlements.statement(session, *key)),
                 "finance-export": Shown(FinanceExport, lambda session, key: finance_exports.export(session, *key)),
+                "payout": Shown(FullPayout, lambda session, key: payouts.payout(session, *key)),
                 "ledger-account": Shown(FullLedgerAccount, lambda session, key: ledger.account(session, *key)),
             },
         )

@@ -7,7 +7,19 @@ from typing import Any
 
 from strawberry.dataloader import DataLoader
 
-from s2b2c import catalogue, commissions, customers, directory, ledger, models, network, orders, settlements, stores
+from s2b2c import (
+    catalogue,
+    commissions,
+    customers,
+    directory,
+    ledger,
+    models,
+    network,
+    orders,
+    payouts,
+    settlements,
+    stores,
+)
 from s2b2c.db import AnyRow, Database
 
 
@@ -170,6 +182,28 @@ class Loaders:
             async with self._db.read() as session:
                 found = await settlements.disputes_of(session, keys)
             return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def payouts(self) -> DataLoader[int, AnyRow | None]:
+        """By statement_id."""
+
+        async def load(keys: list[int]) -> list[AnyRow | None]:
+            async with self._db.read() as session:
+                found = await payouts.of_statements(session, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load)
+
+    @cached_property
+    def payout_attempts(self) -> DataLoader[int, Sequence[AnyRow]]:
+        """By payout_id."""
+
+        async def load(keys: list[int]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                found = await payouts.attempts_of(session, keys)
+            return [found.get(key, ()) for key in keys]
 
         return DataLoader(load)
 

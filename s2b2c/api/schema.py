@@ -22,6 +22,7 @@ from s2b2c.api.limits import Limits
 from s2b2c.api.notices import NoticeMutation
 from s2b2c.api.operator import OperatorMutation, OperatorQuery
 from s2b2c.api.partner import PartnerMutation, PartnerQuery
+from s2b2c.api.paying_out import PayingOutMutation
 from s2b2c.api.payouts import PayoutMutation
 from s2b2c.api.pricing import PricingMutation
 from s2b2c.api.privacy import PersonalDataMutation
@@ -96,6 +97,7 @@ class Mutation(
     NoticeMutation,
     PayoutMutation,
     SettlingMutation,
+    PayingOutMutation,
     StatementMutation,
     StorefrontMutation,
     OwnProductMutation,

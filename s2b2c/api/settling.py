@@ -53,7 +53,7 @@ def owner_of(id_: str) -> Owner:
     return Owner(distributor_id=key[0]) if kind == "distributor" else Owner(brand_id=key[0])
 
 
-async def _person(info: Info) -> int:
+async def person_of(info: Info) -> int:
     """Who asks. Raises Refused(WrongState) for a token that names nobody: two people close a period."""
     by = (await info.context.viewer()).person_id
     if by is None:
@@ -160,7 +160,7 @@ class SettlingMutation:
         "reserves what it holds until it is discarded.",
     )
     async def settle(self, info: Info, until: date, pay_on: date | None = None) -> RunSettled:
-        by = await _person(info)
+        by = await person_of(info)
         check_day("until", until)
         check_day("payOn", pay_on)
         async with info.context.db.write() as session:
@@ -181,7 +181,7 @@ class SettlingMutation:
         "is approved.",
     )
     async def review_run(self, info: Info, id: strawberry.ID) -> AnyRow | None:  # noqa: A002  the argument's name
-        by, key = await _person(info), key_of("settlement-run", id)
+        by, key = await person_of(info), key_of("settlement-run", id)
         async with info.context.db.write() as session:
             await settlements.review(session, key, now=info.context.clock(), by=by)
             return await settlements.run(session, key)
@@ -193,7 +193,7 @@ class SettlingMutation:
         "answer, or was accepted, leaves the run: all of it comes with the next.",
     )
     async def approve_run(self, info: Info, id: strawberry.ID) -> AnyRow | None:  # noqa: A002
-        by, key = await _person(info), key_of("settlement-run", id)
+        by, key = await person_of(info), key_of("settlement-run", id)
         async with info.context.db.write() as session:
             await settlements.approve(session, key, now=info.context.clock(), by=by)
             return await settlements.run(session, key)
@@ -204,7 +204,7 @@ class SettlingMutation:
         description="Give up a run that is not approved: all that stood in it waits for another one.",
     )
     async def discard_run(self, info: Info, id: strawberry.ID) -> AnyRow | None:  # noqa: A002
-        by, key = await _person(info), key_of("settlement-run", id)
+        by, key = await person_of(info), key_of("settlement-run", id)
         async with info.context.db.write() as session:
             await settlements.discard(session, key, now=info.context.clock(), by=by)
             return await settlements.run(session, key)
@@ -215,7 +215,7 @@ class SettlingMutation:
         description="Correct what a payee gets (调整): the platform bears or gains it. Closed runs stay as they are.",
     )
     async def adjust(self, info: Info, input: AdjustInput) -> AnyRow:  # noqa: A002  the argument's name
-        by, owner = await _person(info), owner_of(input.payee)
+        by, owner = await person_of(info), owner_of(input.payee)
         check_day("dated", input.dated)
         async with info.context.db.write() as session:
             made = await settlements.adjust(
@@ -235,7 +235,7 @@ class SettlingMutation:
         description="Ask that debt of a distributor be given up (核销); nothing changes until somebody else approves.",
     )
     async def ask_write_off(self, info: Info, input: WriteOffInput) -> AnyRow:  # noqa: A002
-        by, key = await _person(info), key_of("distributor", input.distributor)
+        by, key = await person_of(info), key_of("distributor", input.distributor)
         async with info.context.db.write() as session:
             made = await settlements.write_off(
                 session, key, input.amount, input.reason, by=by, now=info.context.clock()
@@ -248,7 +248,7 @@ class SettlingMutation:
         description="Give up a debt for good, which somebody else has asked for.",
     )
     async def approve_write_off(self, info: Info, id: strawberry.ID) -> AnyRow:  # noqa: A002
-        by, key = await _person(info), key_of("write-off", id)
+        by, key = await person_of(info), key_of("write-off", id)
         async with info.context.db.write() as session:
             await settlements.approve_write_off(session, key, by=by, now=info.context.clock())
             return await settlements.write_off_row(session, key)
@@ -259,7 +259,7 @@ class SettlingMutation:
         description="Say how tax is withheld from a distributor from a day on; what it was stays on record.",
     )
     async def set_withholding(self, info: Info, input: SetWithholdingInput) -> WithholdingSet:  # noqa: A002
-        by, key = await _person(info), key_of("distributor", input.distributor)
+        by, key = await person_of(info), key_of("distributor", input.distributor)
         check_day("startsOn", input.starts_on)
         async with info.context.db.write() as session:
             await settlements.set_policy(
@@ -278,7 +278,7 @@ class SettlingMutation:
         description="Say what a person may deduct in a month, beside the 5,000 yuan that everybody may.",
     )
     async def set_deduction(self, info: Info, input: SetDeductionInput) -> DeductionSet:  # noqa: A002
-        by, key = await _person(info), key_of("distributor", input.distributor)
+        by, key = await person_of(info), key_of("distributor", input.distributor)
         check_day("month", input.month)
         async with info.context.db.write() as session:
             await settlements.set_deduction(session, key, input.month, input.amount, by=by, now=info.context.clock())
@@ -291,7 +291,7 @@ class SettlingMutation:
         "amount is adjusted, and the statement leaves its run when that is approved.",
     )
     async def answer_dispute(self, info: Info, input: AnswerDisputeInput) -> AnyRow:  # noqa: A002
-        by, key = await _person(info), key_of("dispute", input.dispute)
+        by, key = await person_of(info), key_of("dispute", input.dispute)
         check_day("dated", input.dated)
         async with info.context.db.write() as session:
             return await settlements.answer(

@@ -15,8 +15,8 @@ class File(Base):
     __tablename__ = "files"
     __table_args__ = (
         UniqueConstraint("id", "brand_id"),
-        one_of("kind", "catalogue", "catalogue_export", "import_report", "finance_export"),
-        CheckConstraint("(brand_id IS NULL) = (kind = 'finance_export')", name="brand"),
+        one_of("kind", "catalogue", "catalogue_export", "import_report", "finance_export", "payout_proof"),
+        CheckConstraint("(brand_id IS NULL) = (kind IN ('finance_export', 'payout_proof'))", name="brand"),
         CheckConstraint("num_nulls(size, sha256) IN (0, 2)", name="whole"),
         Index(None, "created_at"),
     )

@@ -92,6 +92,8 @@ class PayoutAttempt(Base):
             "num_nulls(failed_at, failure) IN (0, 2) AND (failed_at IS NOT NULL) = (state = 'failed')", name="failed"
         ),
         CheckConstraint("(reversed_at IS NOT NULL) = (state = 'reversed')", name="reversed"),
+        CheckConstraint("proof_file_id IS NULL OR rail = 'outside'", name="proof"),
+        Index(None, "proof_file_id", postgresql_where=text("proof_file_id IS NOT NULL")),
         Index("ix_payout_attempts_alive", "payout_id", unique=True, postgresql_where=text("state <> 'failed'")),
         Index(None, "due_at", postgresql_where=text("due_at IS NOT NULL")),
     )
@@ -118,3 +120,5 @@ class PayoutAttempt(Base):
     failed_at: Mapped[datetime | None]
     failure: Mapped[str | None]
     reversed_at: Mapped[datetime | None]
+    proof_file_id: Mapped[int | None] = mapped_column(ForeignKey("files.id"))
+    """What proves that it was paid outside: a file that is kept for good."""

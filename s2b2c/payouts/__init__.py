@@ -14,22 +14,26 @@ from s2b2c.payouts.deciding import (
     reverse,
     start,
 )
-from s2b2c.payouts.reading import of_run, payout, payouts_of_statements
+from s2b2c.payouts.reading import StateTotal, attempts_of, of_run, of_statements, payout, totals_of, waiting
 from s2b2c.payouts.sending import begin, finish_runs, work
 
 __all__ = [
+    "StateTotal",
     "approve",
+    "attempts_of",
     "begin",
     "finish_runs",
     "hold",
     "mark_paid_outside",
     "of_run",
+    "of_statements",
     "payout",
-    "payouts_of_statements",
     "release",
     "report_bank",
     "retry",
     "reverse",
     "start",
+    "totals_of",
+    "waiting",
     "work",
 ]

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c import ledger
 from s2b2c.config import settings
 from s2b2c.errors import NotFound, Refused, WrongState, check_line
-from s2b2c.models import Payout, PayoutAttempt, SettlementRun
+from s2b2c.models import File, Payout, PayoutAttempt, SettlementRun
 from s2b2c.payouts import outcomes
 from s2b2c.sql import statements
 
@@ -132,13 +132,17 @@ async def report_bank(
 
 
 async def mark_paid_outside(
-    session: AsyncSession, payout_id: int, *, note: str, reference: str, now: datetime
+    session: AsyncSession, payout_id: int, *, note: str, reference: str, proof_file_id: int, now: datetime
 ) -> Payout:
-    """Note that a payout was made by other means: `note` says how, `reference` names the proof.
+    """Note that a payout was made by other means: `note` says how, and a file that was uploaded proves it, by what the
+    payment is called there (`reference`).
 
     Raises Refused: BadArgument, NotFound, and WrongState for one that is on its way or paid, that a person holds, or
     that waits for an approval.
     """
+    proof = select(File.id).where(File.id == proof_file_id, File.kind == "payout_proof", File.sha256.is_not(None))
+    if await session.scalar(proof.with_for_update(key_share=True, read=True)) is None:
+        raise Refused(NotFound("There is no such proof, or it is not kept any more: upload it again."))
     check_line("note", note, MAX_TEXT_LENGTH)
     check_line("reference", reference, MAX_TEXT_LENGTH)
     payout = await _locked(session, payout_id, "pending", "failed")
@@ -151,7 +155,13 @@ async def mark_paid_outside(
     payout.rail, payout.note, payout.state, payout.hold = "outside", note, "sending", None
     key = f"s2b2c-payout-{payout_id}-{number}"
     attempt = PayoutAttempt(
-        payout_id=payout_id, number=number, key=key, rail="outside", state="sending", created_at=now
+        payout_id=payout_id,
+        number=number,
+        key=key,
+        rail="outside",
+        state="sending",
+        created_at=now,
+        proof_file_id=proof_file_id,
     )
     session.add(attempt)
     await session.flush()

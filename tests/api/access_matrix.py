@@ -89,7 +89,8 @@ MATRIX: dict[str, dict[str, str]] = {
     },
     "distributor brand": {
         "Notice": "id kind text createdAt readAt",
-        "Statement": "id run lineCount gross clawbacks adjustments withheld debtOffset net carryIn payout carryOut debtAdded lines adjustmentLines dispute",
+        "Statement": "id run lineCount gross clawbacks adjustments withheld debtOffset net carryIn payout carryOut debtAdded lines adjustmentLines dispute payment",
+        "Payout": "amount rail state hold sentAt confirmedAt reversedAt reference",
         "Adjustment": "id amount dated reason createdAt",
         "Dispute": "id run reason openedAt outcome answer answeredAt adjusted leftAt",
         "StatementLine": (
@@ -258,13 +259,21 @@ MATRIX: dict[str, dict[str, str]] = {
         "FileLink": "url expiresAt",
         "FinanceQuery": (
             "node runs run statement order trialBalance ledgerAccount payments stripeBreaks disputes adjustments debts "
-            "writeOffs incomeOfQuarter incomeOfYear exports export"
+            "writeOffs incomeOfQuarter incomeOfYear exports export payouts payoutTotals payout"
         ),
         "Mutation": (
             "settle reviewRun approveRun discardRun adjust askWriteOff approveWriteOff setWithholding setDeduction "
-            "answerDispute exportRun exportPeriod"
+            "answerDispute exportRun exportPeriod startPayouts approvePayout holdPayout releasePayout retryPayout reversePayout "
+            "markPaidOutside"
         ),
         "RunSettled": "run",
+        "FullPayout": (
+            "id runId statementId payee amount rail state hold holdReason needsApproval createdAt createdBy approvedAt "
+            "approvedBy sentAt confirmedAt reversalReason reversalAskedAt reversalAskedBy reversedAt note attempts"
+        ),
+        "PayoutAttempt": "number rail state key reference failure createdAt sentAt confirmedAt failedAt reversedAt proof",
+        "PayoutProof": "name sha256 download",
+        "PayoutTotal": "state payouts amount",
         "NamedPayee": "id kind code name",
         "FullAdjustment": "id amount dated reason createdAt payee createdBy statementId",
         "FullDispute": (
@@ -479,6 +488,8 @@ HARMLESS = {
     "FullAdjustment.payee": "as above",
     "FullAdjustment.statementId": "an id, for finance",
     "FullDispute.payee": "as above",
+    "FullPayout.payee": "as above",
+    "FullPayout.statementId": "an id, for finance",
     "FullDispute.statementId": "an id, for finance",
     "Mutation.disputeStatement": "its own, by its id",
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from s2b2c import accounts, models, orders
+from s2b2c import accounts, models, orders, payouts
 from s2b2c.accounts import people, sessions
 from s2b2c.accounts.viewer import account_of
 from s2b2c.api.types.ids import decode, encode
@@ -73,7 +73,7 @@ async def lived_in(api: Api) -> None:
 
 
 async def _an_export(api: Api) -> None:
-    """A summary that finance has asked for; its file is not kept any more."""
+    """A summary that finance has asked for, whose file is not kept any more; and the payouts of the run, started."""
     async with api.db.write() as session:
         exported = models.FinanceExport(
             document="statement_summary",
@@ -90,6 +90,7 @@ async def _an_export(api: Api) -> None:
             finished_at=NOW,
         )
         session.add(exported)
+        await payouts.start(session, exported.run_id or 0, rail="bank", by=None, now=NOW)
 
 
 async def _some_bulk_edits(api: Api, brand: str) -> None:

@@ -98,7 +98,9 @@ KINDS = {
     "person": Kind("SELECT id FROM people", {}),
     "ledger-account": Kind("SELECT id FROM ledger_accounts", {"finance": "false"}),
     "plan": Kind("SELECT id FROM plans", {"operator": "false"}),
-    "file": Kind("SELECT id FROM files", {"brand": "brand_id <> :me OR kind <> 'catalogue'"}),
+    "file": Kind(
+        "SELECT id FROM files", {"brand": "brand_id <> :me OR kind <> 'catalogue'", "finance": "kind <> 'payout_proof'"}
+    ),
     "import": Kind("SELECT id FROM bulk_runs", {"brand": "brand_id <> :me OR kind <> 'import'"}),
     "export": Kind("SELECT id FROM bulk_runs", {"brand": "brand_id <> :me OR kind <> 'export'"}),
     "finance-export": Kind("SELECT id FROM finance_exports", {"finance": "false"}),
@@ -107,6 +109,7 @@ KINDS = {
     "membership": Kind("SELECT account_id FROM memberships", {"account": "role <> 'operator'"}),
     "tier": Kind("SELECT id FROM tiers", {"operator": "false", "brand": "false"}),
     "brand": Kind("SELECT id FROM brands", {"operator": "false", "partner": "false", "finance": "false"}),
+    "payout": Kind("SELECT id FROM payouts", {"finance": "false"}),
     "dispute": Kind("SELECT id FROM disputes", {"finance": "false"}),
     "write-off": Kind("SELECT id FROM write_offs", {"finance": "false"}),
     "customer": Kind("SELECT id FROM customers", {"operator": "false"}),

@@ -7,11 +7,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, settlements
+from tests import factories
 from tests.api.conftest import NOW
 
 OWN = {
     "dispute": ("dispute", "SELECT min(id) FROM disputes"),
     "write_off": ("write-off", "SELECT min(id) FROM write_offs"),
+    "proof": ("file", "SELECT min(id) FROM files WHERE kind = 'payout_proof'"),
+    "payout": ("payout", "SELECT min(id) FROM payouts"),
     "payee": ("distributor", "SELECT min(distributor_id) FROM statements"),
 }
 """As in `foreign._OWN`."""
@@ -19,6 +22,7 @@ OWN = {
 
 async def owed(session: AsyncSession) -> None:
     """A run under review, a dispute of a brand in it, and debt that somebody asked to give up."""
+    await factories.a_proof(session)
     made = await settlements.settle(session, cutoff=NOW, now=NOW)
     assert made is not None
     await settlements.review(session, made.run_id, now=NOW, by=None)
@@ -38,6 +42,8 @@ def operations(own: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return {
         "partner/StatementReview": {"id": own["statement"]},
         "partner/DisputeStatement": {"id": own["statement"], "reason": "少算"},
+        "partner/StatementPayment": {"id": own["statement"]},
+        "brand/StatementPayment": {"id": own["supply"]},
         "brand/StatementReview": {"id": own["supply"]},
         "brand/DisputeStatement": {"id": own["supply"], "reason": "少算"},
         "finance/Node": {"id": own["run"]},
@@ -55,6 +61,17 @@ def operations(own: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         "finance/SetWithholding": {"input": taxed},
         "finance/SetDeduction": {"input": {"distributor": payee, "month": "2026-11-01", "amount": 1}},
         "finance/AnswerDispute": {"input": {"dispute": own["dispute"], "answer": "已核对"}},
+        "finance/Payouts": {"run": own["run"]},
+        "finance/Payout": {"id": own["payout"]},
+        "finance/HoldPayout": {"id": own["payout"], "reason": "核对"},
+        "finance/ReleasePayout": {"id": own["payout"]},
+        "finance/ApprovePayout": {"id": own["payout"]},
+        "finance/RetryPayout": {"id": own["payout"]},
+        "finance/ReversePayout": {"id": own["payout"], "reason": "退回"},
+        "finance/MarkPaidOutside": {
+            "input": {"payout": own["payout"], "note": "现金", "reference": "1", "proof": own["proof"]}
+        },
+        "finance/StartPayouts": {"run": own["run"], "rail": "BANK"},
         "finance/ReviewRun": {"id": own["run"]},
         "finance/ApproveRun": {"id": own["run"]},
         "finance/DiscardRun": {"id": own["run"]},

@@ -28,9 +28,13 @@ LISTS = {
         supplyOrders(state: ALL, first: 2) { edges { node { __typename id } } }
         statements { edges { node { __typename id } } } notices { edges { node { __typename id } } }
         imports { edges { node { __typename id } } } exports { edges { node { __typename id } } } } }""",
-    "FinanceNode": """{ finance { runs { edges { node { __typename id
+    "FinanceNode": """{ finance { payouts(run: "RUN", first: 2) { edges { node { __typename id } } }
+        runs { edges { node { __typename id
             statements(payee: BRAND, first: 2) { edges { node { __typename id } } } } } }
-        exports { edges { node { __typename id } } } trialBalance { accounts(first: 3) { edges { node { __typename id } } } } } }""",
+        exports { edges { node { __typename id } } }
+        trialBalance { accounts(first: 3) { edges { node { __typename id } } } } } }""".replace(
+        "RUN", encode("settlement-run", 1)
+    ),
     "OperatorNode": """{ operator { brands(first: 2) { edges { node { __typename id } } }
         stores(first: 2) { edges { node { __typename id } } } heldJobs { edges { node { __typename id } } }
         distributors(first: 2) { edges { node { __typename id } } } plans { edges { node { __typename id } } } } }""",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from s2b2c import models, money, orders
+from s2b2c import models, money, orders, settlements
 from s2b2c.api.types.ids import encode
 from s2b2c.config import resource
 from tests import factories
@@ -89,6 +89,10 @@ def _of_distributors(
         "partner/Notices": {},
         "partner/Statements": {},
         "partner/Statement": {"id": encode("statement", statement)},
+        "partner/DisputeStatement": {"id": encode("statement", statement), "reason": "少算"},
+        "partner/StatementReview": {"id": encode("statement", statement)},
+        "partner/StatementPayment": {"id": encode("statement", statement)},
+        "partner/Disputes": {},
         "partner/SelectProduct": {"store": shelf, "product": {"product": other}},
         "partner/SelectProducts": {"store": shelf, "products": [{"product": product}]},
         "partner/UpdateListing": {"store": shelf, "listing": {"product": product, "price": 1}},
@@ -151,7 +155,9 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(
         waiting = await factories.an_order(session, store, (variant, 2, PRICE, 0), customer=customer)
         await orders.pay(session, [(order.branch_id, order.id, PAID_AT)], rail="import")
         await orders.complete(session, [(order.branch_id, order.id, PAID_AT)], hold_days=7)
-        assert await factories.a_settlement(session, cutoff=LATER, now=LATER)
+        settled = await settlements.settle(session, cutoff=LATER, now=LATER)
+        assert settled is not None
+        await settlements.review(session, settled.run_id, now=LATER, by=None)
     async with api.db.read() as session:
         line = (await session.scalars(select(models.OrderLine).where(models.OrderLine.order_id == order.id))).one()
         statement = (

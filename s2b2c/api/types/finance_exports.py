@@ -60,7 +60,13 @@ class FileEncoding(Enum):
 @strawberry.type(description="Where a file can be downloaded by anybody who has the link, until it expires.")
 class FileLink:
     url: str = strawberry.field(description="A path, with a signature: GET it without a token.")
-    expires_at: datetime = strawberry.field(description="A few minutes ahead; read the export again for a new one.")
+    expires_at: datetime = strawberry.field(description="A few minutes ahead; ask again for a new one.")
+
+
+def link_to(info: Info, file_id: int) -> FileLink:
+    link = files.link(file_id, info.context.secret, now=info.context.clock())
+    signed = f"expires={int(link.expires_at.timestamp())}&signature={link.signature}"
+    return FileLink(url=f"/files/{encode('file', file_id)}?{signed}", expires_at=link.expires_at)
 
 
 @strawberry.type(
@@ -98,8 +104,4 @@ class FinanceExport(FinanceNode):
     )
     @staticmethod
     def download(root: strawberry.Parent[Any], info: Info) -> FileLink | None:
-        if root.file_id is None:
-            return None
-        link = files.link(root.file_id, info.context.secret, now=info.context.clock())
-        signed = f"expires={int(link.expires_at.timestamp())}&signature={link.signature}"
-        return FileLink(url=f"/files/{encode('file', root.file_id)}?{signed}", expires_at=link.expires_at)
+        return None if root.file_id is None else link_to(info, root.file_id)

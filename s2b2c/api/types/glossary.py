@@ -64,6 +64,7 @@ FIELDS = {
     "product": "What is sold.",
     "productTitle": "The title of its product today.",
     "quantity": "Units.",
+    "rail": "By what the money goes.",
     "reason": "Why, in the words of whoever did it.",
     "receivedAt": "When the customer said so, or when that was taken for granted; null before.",
     "recipient": "Who takes the parcel in.",

@@ -130,6 +130,25 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "SUCCEEDED": ("支付成功", "Succeeded"),
         "CANCELLED": ("已取消", "Cancelled"),
     },
+    "PayoutHold": {
+        "SUSPENDED": ("账号已停用", "Suspended"),
+        "NO_ACCOUNT": ("未登记收款账户", "No account to pay into"),
+        "PERSON": ("财务暂缓", "Held by finance"),
+    },
+    "PayoutRail": {
+        "STRIPE": ("Stripe 转账", "Stripe"),
+        "BANK": ("银行代付", "Bank"),
+        "OUTSIDE": ("线下付款", "Outside"),
+    },
+    "PayoutState": {
+        "PENDING": ("待打款", "Pending"),
+        "SENDING": ("打款中", "Sending"),
+        "UNKNOWN": ("待核实", "Unknown"),
+        "SENT": ("已发出", "Sent"),
+        "CONFIRMED": ("已到账", "Confirmed"),
+        "FAILED": ("失败", "Failed"),
+        "REVERSED": ("已退回", "Reversed"),
+    },
     "PersonalDataKind": {
         "PHONE": ("手机号", "Phone"),
         "OPENID": ("微信标识", "WeChat id"),
@@ -226,6 +245,10 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "DISCARDED": ("已作废", "Discarded"),
     },
     "Segment": {"NEW": ("新客", "New"), "RETURNING": ("老客", "Returning"), "BOUND": ("锁客", "Bound to you")},
+    "SendingRail": {
+        "STRIPE": ("Stripe 转账", "Stripe"),
+        "BANK": ("银行代付", "Bank"),
+    },
     "Span": {"DAY": ("日", "Day"), "WEEK": ("周", "Week"), "MONTH": ("月", "Month")},
     "StatementLineKind": {
         "COMMISSION": ("佣金", "Commission"),

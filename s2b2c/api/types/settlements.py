@@ -20,6 +20,7 @@ from s2b2c.api.types.fields import computed
 from s2b2c.api.types.ids import encode, id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.nodes import BrandNode, FinanceNode, PartnerNode
+from s2b2c.api.types.payouts import Payout
 from s2b2c.api.types.stores import Store
 from s2b2c.commissions import Explanation
 
@@ -237,6 +238,13 @@ class Statement(StatementHead, PartnerNode, BrandNode):
         root: strawberry.Parent[Any], info: Info, first: int = DEFAULT_FIRST, after: str | None = None
     ) -> Connection[Any]:
         return await _adjustments(root, info, first, after)
+
+    @strawberry.field(
+        graphql_type=Payout | None, description="How its payout is on its way to you; null before it is started."
+    )
+    @staticmethod
+    async def payment(root: strawberry.Parent[Any], info: Info) -> Any:
+        return await info.context.load.payouts.load(root.id)
 
     @strawberry.field(graphql_type=Dispute | None, description="What its payee has against it; null when nothing.")
     @staticmethod

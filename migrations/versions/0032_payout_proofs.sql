@@ -1,0 +1,13 @@
+ALTER TABLE files
+    DROP CONSTRAINT ck_files_kind,
+    DROP CONSTRAINT ck_files_brand,
+    ADD CONSTRAINT ck_files_kind
+        CHECK (kind IN ('catalogue', 'catalogue_export', 'import_report', 'finance_export', 'payout_proof')) NOT VALID,
+    ADD CONSTRAINT ck_files_brand CHECK ((brand_id IS NULL) = (kind IN ('finance_export', 'payout_proof'))) NOT VALID;
+
+ALTER TABLE payout_attempts
+    ADD COLUMN proof_file_id BIGINT,
+    ADD CONSTRAINT fk_payout_attempts_proof_file_id FOREIGN KEY(proof_file_id) REFERENCES files (id) NOT VALID,
+    ADD CONSTRAINT ck_payout_attempts_proof CHECK (proof_file_id IS NULL OR rail = 'outside') NOT VALID;
+
+CREATE INDEX ix_payout_attempts_proof_file_id ON payout_attempts (proof_file_id) WHERE proof_file_id IS NOT NULL;
