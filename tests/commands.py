@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -43,15 +44,27 @@ def cli(url: str, *words: str, code: int = 0, typed: str | None = None, **enviro
 async def kill_during(url: str, statement: str, *words: str, **environment: str) -> None:
     """SIGKILL a command while the server runs a statement with these words for it; TimeoutError when it never does."""
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+
+            async def is_running() -> bool:
+                return bool(await connection.scalar(_RUNNING, {"part": statement}))
+
+            await kill_when(is_running, url, *words, **environment)
+    finally:
+        await engine.dispose()
+
+
+async def kill_when(condition: Callable[[], Awaitable[bool]], url: str, *words: str, **environment: str) -> None:
+    """SIGKILL a command as soon as this holds; TimeoutError when it never does."""
     process = start(url, *words, **environment)
     try:
-        async with engine.connect() as connection, asyncio.timeout(60):
-            while not await connection.scalar(_RUNNING, {"part": statement}):  # noqa: ASYNC110  it sends no events
+        async with asyncio.timeout(60):
+            while not await condition():  # noqa: ASYNC110  it sends no events
                 await asyncio.sleep(0.002)
     finally:
         process.kill()
         process.communicate()
-        await engine.dispose()
     assert process.returncode == -signal.SIGKILL
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from threading import RLock
@@ -166,6 +166,11 @@ class Fake:
         """The next `times` requests that match fail; see faults.KINDS for how, Faults.add for what matches."""
         with self.lock:
             self.faults.add(match, str(how), times, seconds)
+
+    def fail_often(self, match: str, hows: Sequence[str], *, percent: int, seed: int) -> None:
+        """From now on so many of a hundred requests that match fail, in these ways in turn; which ones, says `seed`."""
+        with self.lock:
+            self.faults.add_weather(match, hows, percent, seed)
 
     def heal(self) -> None:
         with self.lock:
