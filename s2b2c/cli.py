@@ -27,6 +27,7 @@ from s2b2c import (
     cli_exports,
     cli_payouts,
     cli_plans,
+    cli_reconcile,
     cli_settlements,
     crypto,
     embedded,
@@ -69,6 +70,7 @@ app.add_typer(cli_exports.app, name="export")
 app.add_typer(cli_plans.app, name="plan")
 app.add_typer(cli_settlements.app, name="settle")
 app.add_typer(cli_payouts.app, name="pay")
+app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_accounts.app, name="operator")
 app.add_typer(cli_accounts.person_app, name="person")
 

@@ -99,6 +99,8 @@ _NOT_IMPORTED = {
     "pgqueuer_log",
     "product_events",
     "product_revisions",
+    "rail_breaks",
+    "rail_reports",
     "ranking_policies",
     "ranking_runs",
     "ranking_scores",

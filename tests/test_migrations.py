@@ -70,6 +70,10 @@ PRIVILEGES = {
         "INSERT, UPDATE (calls, confirmed_at, due_at, failed_at, failure, is_spent, next_step, reference, reversed_at, "
         "sent_at, state)"
     ),
+    "rail_breaks": (
+        "INSERT, UPDATE (at, closed_by_report_id, kind, ours, reason, report_id, resolved_at, resolved_by, theirs)"
+    ),
+    "rail_reports": "INSERT, UPDATE (read_at, rows)",
     "payouts": (
         "INSERT, UPDATE (approved_at, approved_by, confirmed_at, hold, hold_reason, note, rail, reversal_asked_at, "
         "reversal_asked_by, reversal_reason, reversed_at, sent_at, state)"

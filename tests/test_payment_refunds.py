@@ -276,7 +276,7 @@ async def _reconciled(
 async def test_what_agrees(
     db: Database, gateway: payments.Gateway, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Charges, refunds that arrived or failed, returns, in pages of two; transfers are not compared."""
+    """Charges, refunds that arrived or failed, returns, in pages of two; a transfer of nobody's payout is a break."""
     monkeypatch.setattr(gateway_module, "_PAGE", 2)
     for n, amount in enumerate((100, 200, 300)):
         order = await paying.a_placed_order(db)
@@ -291,7 +291,10 @@ async def test_what_agrees(
     fake.set_capability(account.id, "transfers", "active")
     await gateway.create_transfer(account.id, amount=1, metadata={}, key="b")
     asked = len(fake.requests)
-    assert await _reconciled(db, gateway) == payments.Report(8, {}, [])
+    report = await _reconciled(db, gateway)
+    (transfer,) = fake.rows("transfer")
+    assert (report.movements, report.counts) == (9, {"missing_here": 1})
+    assert [it[:5] for it in report.breaks] == [("missing_here", "transfer", transfer["id"], None, -1)]
     assert len(fake.requests) - asked == 5
 
 

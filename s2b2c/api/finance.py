@@ -5,12 +5,13 @@ from typing import Any
 
 import strawberry
 
-from s2b2c import commissions, finance_exports, ledger, orders, payments, payouts, settlements
+from s2b2c import commissions, finance_exports, ledger, orders, payments, payouts, reconciliation, settlements
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.finance_exports import FinanceExports
 from s2b2c.api.paying_out import Payouts
 from s2b2c.api.periods import From, To, check_period
+from s2b2c.api.reconciliation import Reconciled
 from s2b2c.api.settling import Settling
 from s2b2c.api.types.explanations import ExplainedOrder
 from s2b2c.api.types.finance_exports import FinanceExport
@@ -19,6 +20,7 @@ from s2b2c.api.types.ledger import FullLedgerAccount, TrialBalance
 from s2b2c.api.types.nodes import FinanceNode, Shown, read_node
 from s2b2c.api.types.paying_out import FullPayout
 from s2b2c.api.types.payments import Payment, StripeBreaksResult
+from s2b2c.api.types.reconciliation import RailBreak
 from s2b2c.api.types.settlements import FullSettlementRun, FullStatement
 from s2b2c.config import SHANGHAI
 from s2b2c.errors import BadArgument, Refused
@@ -30,11 +32,11 @@ MOST_BREAKS = 1_000
 
 
 @strawberry.type(description="What finance sees.")
-class FinanceQuery(FinanceExports, Settling, Payouts):
+class FinanceQuery(FinanceExports, Settling, Payouts, Reconciled):
     @strawberry.field(
         graphql_type=FinanceNode | None,
-        description="A run, a statement, a payout, an export or an account of the ledger by its id; null when there is "
-        "none.",
+        description="A run, a statement, a payout, an export, a break or an account of the ledger by its id; null when "
+        "there is none.",
     )
     @staticmethod
     async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
@@ -46,6 +48,7 @@ class FinanceQuery(FinanceExports, Settling, Payouts):
                 "statement": Shown(FullStatement, lambda session, key: settlements.statement(session, *key)),
                 "finance-export": Shown(FinanceExport, lambda session, key: finance_exports.export(session, *key)),
                 "payout": Shown(FullPayout, lambda session, key: payouts.payout(session, *key)),
+                "rail-break": Shown(RailBreak, lambda session, key: reconciliation.rail_break(session, *key)),
                 "ledger-account": Shown(FullLedgerAccount, lambda session, key: ledger.account(session, *key)),
             },
         )

@@ -26,6 +26,7 @@ from s2b2c.api.paying_out import PayingOutMutation
 from s2b2c.api.payouts import PayoutMutation
 from s2b2c.api.pricing import PricingMutation
 from s2b2c.api.privacy import PersonalDataMutation
+from s2b2c.api.reconciliation import ReconciledMutation
 from s2b2c.api.reviews import ReviewMutation
 from s2b2c.api.settling import SettlingMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
@@ -98,6 +99,7 @@ class Mutation(
     PayoutMutation,
     SettlingMutation,
     PayingOutMutation,
+    ReconciledMutation,
     StatementMutation,
     StorefrontMutation,
     OwnProductMutation,

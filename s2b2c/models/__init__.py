@@ -50,6 +50,7 @@ from s2b2c.models.payouts import Payout, PayoutAttempt
 from s2b2c.models.privacy import PersonalRead
 from s2b2c.models.products import ProductEvent, ProductRevision
 from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
+from s2b2c.models.reconciliation import RailBreak, RailReport
 from s2b2c.models.rollups import DailyBrand, DailySeller
 from s2b2c.models.selecting import CohortCount, CohortProduct, SelectableProduct, StaleProduct
 from s2b2c.models.settlements import (
@@ -115,6 +116,8 @@ __all__ = [
     "Product",
     "ProductEvent",
     "ProductRevision",
+    "RailBreak",
+    "RailReport",
     "RankingPolicy",
     "RankingRun",
     "RankingScore",

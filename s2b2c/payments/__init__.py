@@ -18,10 +18,11 @@ from s2b2c.payments.opening import (
     open_at_stripe,
     open_payment,
 )
-from s2b2c.payments.reconciling import Break, Report, reconcile
+from s2b2c.payments.reconciling import COMPARED, Break, Report, reconcile, stage_breaks, stage_tables, staged
 from s2b2c.payments.refunding import ask_refund, return_payment, send_refund, to_return
 
 __all__ = [
+    "COMPARED",
     "EVENTS",
     "MAX_BYTES",
     "Break",
@@ -57,6 +58,9 @@ __all__ = [
     "refresh_account",
     "return_payment",
     "send_refund",
+    "stage_breaks",
+    "stage_tables",
+    "staged",
     "to_return",
     "waiting_events",
 ]

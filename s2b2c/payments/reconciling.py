@@ -1,7 +1,7 @@
 """Whether Stripe's balance moved as our payments, refunds, returns and disputes say."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
@@ -14,7 +14,7 @@ from s2b2c.payments.gateway import Gateway, Movement, connected
 from s2b2c.sql import statements
 
 _MARGIN = timedelta(days=1)
-_COMPARED = {"charge", "refund", "refund_failure", "dispute", "dispute_reversal"}
+COMPARED = frozenset(("charge", "refund", "refund_failure", "dispute", "dispute_reversal", "transfer"))
 
 
 class Break(NamedTuple):
@@ -23,7 +23,7 @@ class Break(NamedTuple):
     kind: str
     """`missing_here`, `missing_there` or `amount_differs`."""
     category: str
-    """`charge`, `refund`, `refund_failure`, `return`, `dispute` or `dispute_reversal`."""
+    """`charge`, `refund`, `refund_failure`, `return`, `dispute`, `dispute_reversal` or `transfer`."""
     reference: str
     """The PaymentIntent of a charge or a return, else the refund or the dispute."""
     ours: int | None
@@ -47,7 +47,8 @@ async def reconcile(
     """The breaks between Stripe and us in `[start, end)`.
 
     What Stripe says is read page by page into a file, and only then compared: however long the period is, memory stays
-    flat and no session waits for Stripe. Fees, transfers and payouts are not ours to compare yet. Raises GatewayError.
+    flat and no session waits for Stripe. Fees, reversals of transfers and payouts of our own are not compared. Raises
+    GatewayError.
     """
     gateway = connected(gateway)
     with TemporaryFile("w+", encoding="utf-8") as spool:
@@ -56,7 +57,7 @@ async def reconcile(
             page, has_more = await gateway.list_movements(start - _MARGIN, end + _MARGIN, after=after)
             for row in page:
                 after = row.id
-                if row.category in _COMPARED:
+                if row.category in COMPARED:
                     count += start <= row.created_at < end
                     spool.write(f"{json.dumps(_staged(row))}\n")
         spool.seek(0)
@@ -65,31 +66,54 @@ async def reconcile(
 
 
 def _staged(row: Movement) -> list[Any]:
-    key = row.intent_id if row.category == "charge" else row.source
-    return [row.category, key or row.source, row.intent_id, row.amount, row.currency, int(row.created_at.timestamp())]
+    return list(staged(row.id, row.category, row.source, row.intent_id, row.amount, row.currency, row.created_at))
+
+
+def staged(
+    id_: str, category: str, source: str, intent_id: str | None, amount: int, currency: str, created_at: datetime
+) -> tuple[Any, ...]:
+    """A movement as `stage_breaks` takes it."""
+    key = intent_id if category == "charge" else source
+    return (id_, category, key or source, intent_id, amount, currency, int(created_at.timestamp()))
 
 
 async def _compare(
     session: AsyncSession, spool: IO[str], count: int, *, start: datetime, end: datetime, now: datetime, limit: int
 ) -> Report:
-    for table in (
-        "movements (kind text, key text, intent_id text, amount bigint, currency text, created bigint)",
-        "breaks (kind text, category text, reference text, ours bigint, theirs bigint, at timestamptz)",
-    ):
-        await session.execute(text(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP"))
-    driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
-    columns = ["kind", "key", "intent_id", "amount", "currency", "created"]
-    await driver.copy_records_to_table("movements", records=_records(spool), columns=columns)
-    await session.execute(text("ANALYZE movements"))
-    await session.execute(PLAN_FOR_BULK)
-    await session.execute(statements("payments")["staged_returns"])
-    await session.execute(statements("payments")["compare"], {"start": start, "end": end})
+    await stage_breaks(session, _records(spool), start=start, end=end)
     counts = await session.execute(text("SELECT kind, count(*) AS number FROM breaks GROUP BY kind ORDER BY kind"))
     rows = await session.execute(
         text('SELECT * FROM breaks ORDER BY at, category, reference COLLATE "C" LIMIT :limit'), {"limit": limit}
     )
     breaks = [Break._make((*row, max(now - row.at, timedelta(0)).days)) for row in rows]
     return Report(count, {row.kind: row.number for row in counts}, breaks)
+
+
+async def stage_breaks(
+    session: AsyncSession, movements: Iterable[tuple[Any, ...]], *, start: datetime, end: datetime
+) -> None:
+    """Put what differs in `[start, end)` into the temporary table `breaks`, until the end of the transaction.
+
+    `movements` are what moved Stripe's balance, each as of `staged` and of a category of `COMPARED`; they are copied
+    into the temporary table `movements` as they come, and what comes twice counts once.
+    """
+    await stage_tables(session)
+    driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+    columns = ["id", "kind", "key", "intent_id", "amount", "currency", "created"]
+    await driver.copy_records_to_table("movements", records=movements, columns=columns)
+    await session.execute(text("ANALYZE movements"))
+    await session.execute(PLAN_FOR_BULK)
+    await session.execute(statements("payments")["staged_once"])
+    await session.execute(statements("payments")["staged_returns"])
+    await session.execute(statements("payments")["compare"], {"start": start, "end": end})
+
+
+async def stage_tables(session: AsyncSession) -> None:
+    for table in (
+        "movements (id text, kind text, key text, intent_id text, amount bigint, currency text, created bigint)",
+        "breaks (kind text, category text, reference text, ours bigint, theirs bigint, at timestamptz)",
+    ):
+        await session.execute(text(f"CREATE TEMPORARY TABLE {table} ON COMMIT DROP"))
 
 
 def _records(spool: IO[str]) -> Iterator[tuple[Any, ...]]:

@@ -171,6 +171,9 @@ SELECT DISTINCT p.branch_id, p.order_id, p.id
 FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:ids AS bigint[])) AS told (branch_id, id)
 JOIN payments p ON p.branch_id = told.branch_id AND p.id = told.id AND p.state = 'open'
 
+-- name: staged_once
+DELETE FROM movements a USING movements b WHERE a.id = b.id AND a.ctid > b.ctid
+
 -- name: staged_returns
 -- What went back since no order could take it: we know whose payment it was, not what Stripe calls it.
 UPDATE movements m
@@ -210,6 +213,11 @@ WITH theirs AS (
     UNION ALL
     SELECT 'refund_failure', r.reference, r.amount, NULL
     FROM refund_requests r WHERE r.reference IS NOT NULL AND r.state = 'failed'
+    UNION ALL
+    SELECT 'transfer', t.reference, -p.amount, t.sent_at
+    FROM payout_attempts t
+    JOIN payouts p ON p.id = t.payout_id
+    WHERE t.rail = 'stripe' AND t.reference IS NOT NULL
     UNION ALL
     SELECT CASE WHEN back.reference ~ '^d[up]_'
                 THEN CASE WHEN back.reversed_at IS NULL THEN 'dispute' ELSE 'dispute_reversal' END

@@ -259,12 +259,13 @@ MATRIX: dict[str, dict[str, str]] = {
         "FileLink": "url expiresAt",
         "FinanceQuery": (
             "node runs run statement order trialBalance ledgerAccount payments stripeBreaks disputes adjustments debts "
-            "writeOffs incomeOfQuarter incomeOfYear exports export payouts payoutTotals payout"
+            "writeOffs incomeOfQuarter incomeOfYear exports export payouts payoutTotals payout "
+            "railBreaks railReports"
         ),
         "Mutation": (
             "settle reviewRun approveRun discardRun adjust askWriteOff approveWriteOff setWithholding setDeduction "
             "answerDispute exportRun exportPeriod startPayouts approvePayout holdPayout releasePayout retryPayout reversePayout "
-            "markPaidOutside"
+            "markPaidOutside resolveBreak"
         ),
         "RunSettled": "run",
         "FullPayout": (
@@ -274,6 +275,8 @@ MATRIX: dict[str, dict[str, str]] = {
         "PayoutAttempt": "number rail state key reference failure createdAt sentAt confirmedAt failedAt reversedAt proof",
         "PayoutProof": "name sha256 download",
         "PayoutTotal": "state payouts amount",
+        "RailBreak": "id rail kind category reference ours theirs at ageDays resolvedAt resolvedBy reason",
+        "RailReport": "id rail name sha256 startsAt endsAt rows readAt readBy",
         "NamedPayee": "id kind code name",
         "FullAdjustment": "id amount dated reason createdAt payee createdBy statementId",
         "FullDispute": (

@@ -109,6 +109,8 @@ KINDS = {
     "membership": Kind("SELECT account_id FROM memberships", {"account": "role <> 'operator'"}),
     "tier": Kind("SELECT id FROM tiers", {"operator": "false", "brand": "false"}),
     "brand": Kind("SELECT id FROM brands", {"operator": "false", "partner": "false", "finance": "false"}),
+    "rail-break": Kind("SELECT id FROM rail_breaks", {"finance": "false"}),
+    "rail-report": Kind("SELECT id FROM rail_reports", {}),
     "payout": Kind("SELECT id FROM payouts", {"finance": "false"}),
     "dispute": Kind("SELECT id FROM disputes", {"finance": "false"}),
     "write-off": Kind("SELECT id FROM write_offs", {"finance": "false"}),

@@ -14,6 +14,7 @@ OWN = {
     "dispute": ("dispute", "SELECT min(id) FROM disputes"),
     "write_off": ("write-off", "SELECT min(id) FROM write_offs"),
     "proof": ("file", "SELECT min(id) FROM files WHERE kind = 'payout_proof'"),
+    "rail_break": ("rail-break", "SELECT min(id) FROM rail_breaks"),
     "payout": ("payout", "SELECT min(id) FROM payouts"),
     "payee": ("distributor", "SELECT min(distributor_id) FROM statements"),
 }
@@ -71,6 +72,7 @@ def operations(own: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         "finance/MarkPaidOutside": {
             "input": {"payout": own["payout"], "note": "现金", "reference": "1", "proof": own["proof"]}
         },
+        "finance/ResolveBreak": {"id": own["rail_break"], "reason": "已核对"},
         "finance/StartPayouts": {"run": own["run"], "rail": "BANK"},
         "finance/ReviewRun": {"id": own["run"]},
         "finance/ApproveRun": {"id": own["run"]},

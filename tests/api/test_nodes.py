@@ -29,7 +29,7 @@ LISTS = {
         statements { edges { node { __typename id } } } notices { edges { node { __typename id } } }
         imports { edges { node { __typename id } } } exports { edges { node { __typename id } } } } }""",
     "FinanceNode": """{ finance { payouts(run: "RUN", first: 2) { edges { node { __typename id } } }
-        runs { edges { node { __typename id
+        railBreaks { edges { node { __typename id } } } runs { edges { node { __typename id
             statements(payee: BRAND, first: 2) { edges { node { __typename id } } } } } }
         exports { edges { node { __typename id } } }
         trialBalance { accounts(first: 3) { edges { node { __typename id } } } } } }""".replace(
@@ -64,7 +64,15 @@ MENTIONS = {
     ),  # less of something
     *("Variant", "OfferedVariant", "SupplyVariant", "OwnListing", "ExplainedCommission", "OrderLife", "Payment"),
     "PriceChange",  # read with its variant
-    *("Dispute", "FullDispute", "Adjustment", "FullAdjustment", "NamedPayee", "WriteOff"),  # read in lists
+    *(
+        "Dispute",
+        "FullDispute",
+        "Adjustment",
+        "FullAdjustment",
+        "NamedPayee",
+        "WriteOff",
+        "RailReport",
+    ),  # read in lists
     *("ProductRevision", "ProductReview", "ProductRelisted", "PlatformProduct", "StockLevel"),
     *("CustomerFile", "PersonalRead"),  # read with a reason, or with the trail
     *("RefundRequest", "Rule", "StatementLine", "FullStatementLine", "Transfer", "RefusedTouch"),  # a part of something

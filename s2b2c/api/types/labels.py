@@ -199,6 +199,12 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "LISTED": ("已上架", "Listed"),
         "DELISTED": ("已下架", "Delisted"),
     },
+    "RailBreakKind": {
+        "MISSING_HERE": ("我方缺失", "Missing here"),
+        "MISSING_THERE": ("对方缺失", "Missing there"),
+        "AMOUNT_DIFFERS": ("金额不符", "Amounts differ"),
+        "STATE_DIFFERS": ("状态不符", "States differ"),
+    },
     "ReadPurpose": {
         "SHIPPING": ("发货", "Shipping"),
         "ORDER": ("查看订单", "Order"),
@@ -214,6 +220,10 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "FAILED": ("退款失败", "Failed"),
     },
     "RefundState": {"WAITING": ("待付款到账", "Waiting for the payment"), "APPLIED": ("已退款", "Applied")},
+    "ReportingRail": {
+        "STRIPE": ("Stripe 对账单", "Stripe"),
+        "BANK": ("银行回盘", "Bank"),
+    },
     "RevisionState": {
         "DRAFT": ("草稿", "Draft"),
         "IN_REVIEW": ("审核中", "In review"),

@@ -1,0 +1,70 @@
+"""What rails report, and where they and we differ."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, ClassVar
+
+import strawberry
+
+from s2b2c import reconciliation
+from s2b2c.api.context import Info
+from s2b2c.api.types import errors
+from s2b2c.api.types.fields import computed
+from s2b2c.api.types.ids import encode, id_of
+from s2b2c.api.types.money import Int64, Money
+from s2b2c.api.types.nodes import FinanceNode
+from s2b2c.api.types.settlements import person
+
+
+@strawberry.enum(description="Who reports what it did with our money.")
+class ReportingRail(Enum):
+    STRIPE = strawberry.enum_value("stripe", description="Its itemised balance report.")
+    BANK = strawberry.enum_value("bank", description="What your bank says of the batch that you gave it.")
+
+
+@strawberry.enum(description="How a rail and we differ.")
+class RailBreakKind(Enum):
+    MISSING_HERE = strawberry.enum_value("missing_here", description="The rail has it, and we do not.")
+    MISSING_THERE = strawberry.enum_value("missing_there", description="We have it, and the rail does not.")
+    AMOUNT_DIFFERS = strawberry.enum_value("amount_differs", description="Both have it, with other amounts.")
+    STATE_DIFFERS = strawberry.enum_value("state_differs", description="One says it was paid, the other it was not.")
+
+
+@strawberry.type(description="Something of which a rail and we say different (对账差异). Amounts above 0 came in.")
+class RailBreak(FinanceNode):
+    is_type_of: ClassVar[Any] = classmethod(errors.done)
+
+    id: strawberry.ID = id_of("rail-break")
+    rail: ReportingRail
+    kind: RailBreakKind
+    category: str = strawberry.field(description="charge, refund, return, dispute, transfer and so on; payout by bank.")
+    reference: str = strawberry.field(description="What the rail calls it; of a bank the key of the attempt.")
+    ours: Money | None = strawberry.field(description="What we have; null where we have nothing.")
+    theirs: Money | None = strawberry.field(description="What the rail has; null where it has nothing.")
+    at: datetime = strawberry.field(description="When it happened, by whoever has it.")
+    resolved_at: datetime | None = strawberry.field(description="Null while it is open.")
+    resolved_by: strawberry.ID | None = person("resolved_by")
+    reason: str | None = strawberry.field(description="How somebody settled it; null where a later report agrees.")
+
+    @strawberry.field(graphql_type=Int64, description="Whole days since it happened.")
+    @staticmethod
+    def age_days(root: strawberry.Parent[Any], info: Info) -> int:
+        return reconciliation.age_days(root, info.context.clock())
+
+
+@strawberry.type(description="A file of a rail that was read. Nothing of it is kept but where it differs.")
+class RailReport:
+    id: strawberry.ID = computed(lambda row: encode("rail-report", row.id))
+    rail: ReportingRail
+    name: str
+    sha256: str = strawberry.field(description="Of the file, in hexadecimal.")
+    starts_at: datetime | None = strawberry.field(description="Of Stripe's: the first moment it speaks of.")
+    ends_at: datetime | None = strawberry.field(description="Of Stripe's: the first moment that is not in it.")
+    rows: Int64 = strawberry.field(description="Without the headings.")
+    read_at: datetime = strawberry.field(description="When it was read last.")
+    read_by: strawberry.ID | None = person("read_by")
+
+
+ResolveBreakResult = Annotated[
+    RailBreak | errors.BadArgument | errors.NotFound | errors.WrongState, strawberry.union("ResolveBreakResult")
+]
