@@ -21,11 +21,11 @@ from s2b2c.errors import Refused, WrongState
 from s2b2c.exports import export_catalogue as write_catalogue
 from s2b2c.exports import not_a_formula
 from s2b2c.imports import ImportRefused, Problem, Progress, import_file
-from s2b2c.models import Brand, BulkRun, FinanceExport
+from s2b2c.models import Brand, BulkRun, FinanceExport, RailReport
 
 Kind = Literal["import", "export"]
 Language = Literal["zh", "en"]
-Run = BulkRun | FinanceExport
+Run = BulkRun | FinanceExport | RailReport
 """Work with progress that others read."""
 
 MAX_REPORTED = 100_000

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c.config import settings, state_dir
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, Forbidden, NotFound, Refused
-from s2b2c.models import BulkRun, File, PayoutAttempt
+from s2b2c.models import BulkRun, File, PayoutAttempt, RailReport
 
 MAX_NAME = 200
 PIECE = 1 << 20
@@ -184,10 +184,12 @@ async def forget(session: AsyncSession, *, now: datetime, limit: int) -> int:
 
     What a run still waits for is kept, and what proves a payout.
     """
-    kept = select(BulkRun.id).where(BulkRun.file_id == File.id, BulkRun.state.in_(["waiting", "running"])).exists()
+    awaited = ["waiting", "running"]
+    kept = select(BulkRun.id).where(BulkRun.file_id == File.id, BulkRun.state.in_(awaited)).exists()
+    read = select(RailReport.id).where(RailReport.file_id == File.id, RailReport.state.in_(awaited)).exists()
     proves = select(PayoutAttempt.id).where(PayoutAttempt.proof_file_id == File.id).exists()
     over = or_(
-        and_(File.created_at < now - timedelta(days=settings().file_days), ~kept, ~proves),
+        and_(File.created_at < now - timedelta(days=settings().file_days), ~kept, ~read, ~proves),
         and_(File.created_at < now - _GIVEN_UP, File.sha256.is_(None)),
     )
     oldest = select(File.id).where(over).order_by(File.created_at).limit(limit)

@@ -28,6 +28,7 @@ from s2b2c import (
     payments,
     payouts,
     ranking,
+    reconciliation,
     stripe_events,
 )
 from s2b2c.config import settings, state_dir
@@ -146,9 +147,15 @@ _JOBS: tuple[Job, ...] = (
     bulk.import_catalogue,
     bulk.export_catalogue,
     finance_exports.write_finance_export,
+    reconciliation.read_rail_report,
 )
 _ONE_AT_A_TIME: frozenset[Job] = frozenset(
-    (bulk.import_catalogue, bulk.export_catalogue, finance_exports.write_finance_export)
+    (
+        bulk.import_catalogue,
+        bulk.export_catalogue,
+        finance_exports.write_finance_export,
+        reconciliation.read_rail_report,
+    )
 )
 """What takes minutes, so that it never takes up all that are done at once."""
 

@@ -73,7 +73,9 @@ PRIVILEGES = {
     "rail_breaks": (
         "INSERT, UPDATE (at, closed_by_report_id, kind, ours, reason, report_id, resolved_at, resolved_by, theirs)"
     ),
-    "rail_reports": "INSERT, UPDATE (read_at, rows)",
+    "rail_reports": (
+        "INSERT, UPDATE (done, ends_at, file_id, problem, read_at, read_by, rows, starts_at, state, step, total)"
+    ),
     "payouts": (
         "INSERT, UPDATE (approved_at, approved_by, confirmed_at, hold, hold_reason, note, rail, reversal_asked_at, "
         "reversal_asked_by, reversal_reason, reversed_at, sent_at, state)"

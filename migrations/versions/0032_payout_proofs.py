@@ -1,4 +1,4 @@
-"""What proves a payout that was made outside: a file that is kept."""
+"""Files of finance: what proves a payout that was made outside, which is kept, and what rails report."""
 
 from pathlib import Path
 

@@ -2,8 +2,8 @@ ALTER TABLE files
     DROP CONSTRAINT ck_files_kind,
     DROP CONSTRAINT ck_files_brand,
     ADD CONSTRAINT ck_files_kind
-        CHECK (kind IN ('catalogue', 'catalogue_export', 'import_report', 'finance_export', 'payout_proof')) NOT VALID,
-    ADD CONSTRAINT ck_files_brand CHECK ((brand_id IS NULL) = (kind IN ('finance_export', 'payout_proof'))) NOT VALID;
+        CHECK (kind IN ('catalogue', 'catalogue_export', 'import_report', 'finance_export', 'payout_proof', 'rail_report')) NOT VALID,
+    ADD CONSTRAINT ck_files_brand CHECK ((brand_id IS NULL) = (kind IN ('finance_export', 'payout_proof', 'rail_report'))) NOT VALID;
 
 ALTER TABLE payout_attempts
     ADD COLUMN proof_file_id BIGINT,

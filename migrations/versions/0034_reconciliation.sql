@@ -7,15 +7,27 @@ CREATE TABLE rail_reports (
     sha256 TEXT NOT NULL,
     starts_at TIMESTAMP WITH TIME ZONE,
     ends_at TIMESTAMP WITH TIME ZONE,
-    rows BIGINT NOT NULL,
+    file_id BIGINT,
+    state TEXT NOT NULL,
+    step TEXT DEFAULT '' NOT NULL,
+    done BIGINT DEFAULT 0 NOT NULL,
+    total BIGINT DEFAULT 0 NOT NULL,
+    rows BIGINT DEFAULT 0 NOT NULL,
+    problem TEXT,
     read_at TIMESTAMP WITH TIME ZONE NOT NULL,
     read_by BIGINT,
     CONSTRAINT pk_rail_reports PRIMARY KEY (id),
+    CONSTRAINT ck_rail_reports_state CHECK (state IN ('waiting', 'running', 'done', 'refused', 'failed')),
+    CONSTRAINT ck_rail_reports_problem CHECK ((state = 'refused') = (problem IS NOT NULL)),
+    CONSTRAINT ck_rail_reports_done CHECK (0 <= done AND done <= total),
     CONSTRAINT ck_rail_reports_rail CHECK (rail IN ('stripe', 'bank')),
     CONSTRAINT ck_rail_reports_period CHECK (num_nonnulls(starts_at, ends_at) = CASE rail WHEN 'stripe' THEN 2 ELSE 0 END),
     CONSTRAINT uq_rail_reports_rail_sha256 UNIQUE (rail, sha256),
+    CONSTRAINT fk_rail_reports_file_id FOREIGN KEY(file_id) REFERENCES files (id) ON DELETE SET NULL,
     CONSTRAINT fk_rail_reports_read_by FOREIGN KEY(read_by) REFERENCES people (id)
 );
+
+CREATE INDEX ix_rail_reports_file_id ON rail_reports (file_id);
 
 CREATE SEQUENCE rail_breaks_id_seq;
 
@@ -52,7 +64,8 @@ CREATE INDEX ix_rail_breaks_open ON rail_breaks (at, id) WHERE resolved_at IS NU
 
 GRANT USAGE ON SEQUENCE rail_reports_id_seq, rail_breaks_id_seq TO s2b2c_app;
 
-GRANT SELECT, INSERT, UPDATE (rows, read_at) ON rail_reports TO s2b2c_app;
+GRANT SELECT, INSERT, UPDATE (starts_at, ends_at, file_id, state, step, done, total, rows, problem, read_at, read_by)
+    ON rail_reports TO s2b2c_app;
 
 GRANT SELECT, INSERT, UPDATE (kind, ours, theirs, at, report_id, resolved_at, resolved_by, reason, closed_by_report_id)
     ON rail_breaks TO s2b2c_app;

@@ -24,7 +24,7 @@ from s2b2c.failures import is_database_away, told
 
 UPLOADS = accounts.Limit("uploads", 60, timedelta(hours=1))
 """Of an account: each takes up to S2B2C_UPLOAD_MIB for S2B2C_FILE_DAYS."""
-UPLOADABLE: Mapping[str, type[Door]] = {"catalogue": BrandDoor, "payout_proof": FinanceDoor}
+UPLOADABLE: Mapping[str, type[Door]] = {"catalogue": BrandDoor, "payout_proof": FinanceDoor, "rail_report": FinanceDoor}
 """Who may upload what."""
 _TYPES = {
     ".csv": "text/csv",
@@ -96,7 +96,7 @@ async def _upload(request: Request, context: Context) -> Response:
         raise Refused(BadArgument(f"The parameter kind is one of: {', '.join(UPLOADABLE)}."))
     UPLOADABLE[kind].admit(viewer)
     brand_id = await context.brand_id() if kind == "catalogue" else None
-    pieces = request.stream() if kind == "catalogue" else files.proof(name, request.stream())
+    pieces = request.stream() if kind != "payout_proof" else files.proof(name, request.stream())
     most = settings().upload_mib * 1024 * 1024
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:

@@ -1,5 +1,6 @@
 """Where rails and we differ, as finance settles it."""
 
+from datetime import date, datetime, time
 from typing import Annotated, Any
 
 import strawberry
@@ -8,11 +9,27 @@ from s2b2c import models, reconciliation
 from s2b2c.api.access import FinanceDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
+from s2b2c.api.periods import check_day
 from s2b2c.api.settling import person_of
 from s2b2c.api.types.ids import key_of
-from s2b2c.api.types.reconciliation import RailBreak, RailReport, ReportingRail, ResolveBreakResult
+from s2b2c.api.types.reconciliation import (
+    RailBreak,
+    RailReport,
+    ReadReportResult,
+    ReportingRail,
+    ResolveBreakResult,
+)
+from s2b2c.config import SHANGHAI
 
 OfRail = Annotated[ReportingRail | None, strawberry.argument(description="Of this rail; of all when left out.")]
+
+FirstDay = Annotated[date | None, strawberry.argument(name="from", description="Of Stripe's: the first day.")]
+EndDay = Annotated[date | None, strawberry.argument(name="to", description="Of Stripe's: the first day not in it.")]
+
+
+def _begin(day: date | None) -> datetime | None:
+    check_day("from", day)
+    return None if day is None else datetime.combine(day, time(), SHANGHAI)
 
 
 @strawberry.type
@@ -50,6 +67,29 @@ class Reconciled:
 
 @strawberry.type
 class ReconciledMutation:
+    @strawberry.mutation(
+        permission_classes=[FinanceDoor],
+        graphql_type=ReadReportResult,
+        description="Have the worker read a file of a rail: of Stripe its itemised balance report of the days from "
+        "`from` up to, not with, `to`; of a bank what it says of its batch, and payouts are paid or failed.",
+    )
+    async def read_report(
+        self,
+        info: Info,
+        rail: Annotated[ReportingRail, strawberry.argument(description="Whose it is.")],
+        file: Annotated[
+            strawberry.ID, strawberry.argument(description="The `id` that POST /files?kind=rail_report answered.")
+        ],
+        start: FirstDay = None,
+        end: EndDay = None,
+    ) -> models.RailReport:
+        by, key = await person_of(info), key_of("file", file)
+        of: Any = rail.value
+        async with info.context.db.write() as session:
+            return await reconciliation.ask(
+                session, of, key, start=_begin(start), end=_begin(end), by=by, now=info.context.clock()
+            )
+
     @strawberry.mutation(
         permission_classes=[FinanceDoor],
         graphql_type=ResolveBreakResult,

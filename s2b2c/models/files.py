@@ -7,6 +7,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from s2b2c.db import Base, key, one_of
 
+OF_FINANCE = ("finance_export", "payout_proof", "rail_report")
+"""Kinds of files that belong to no brand."""
+
 
 class File(Base):
     """A file of a brand, or of finance, whose bytes are an object of the store. Until it is whole it has no size and no
@@ -15,8 +18,8 @@ class File(Base):
     __tablename__ = "files"
     __table_args__ = (
         UniqueConstraint("id", "brand_id"),
-        one_of("kind", "catalogue", "catalogue_export", "import_report", "finance_export", "payout_proof"),
-        CheckConstraint("(brand_id IS NULL) = (kind IN ('finance_export', 'payout_proof'))", name="brand"),
+        one_of("kind", "catalogue", "catalogue_export", "import_report", *OF_FINANCE),
+        CheckConstraint(f"(brand_id IS NULL) = (kind IN ({', '.join(map(repr, OF_FINANCE))}))", name="brand"),
         CheckConstraint("num_nulls(size, sha256) IN (0, 2)", name="whole"),
         Index(None, "created_at"),
     )

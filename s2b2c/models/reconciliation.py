@@ -20,7 +20,11 @@ class RailReport(Base):
             "num_nonnulls(starts_at, ends_at) = CASE rail WHEN 'stripe' THEN 2 ELSE 0 END",
             name="period",
         ),
+        one_of("state", "waiting", "running", "done", "refused", "failed"),
+        CheckConstraint("(state = 'refused') = (problem IS NOT NULL)", name="problem"),
+        CheckConstraint("0 <= done AND done <= total", name="done"),
         UniqueConstraint("rail", "sha256"),
+        Index(None, "file_id"),
     )
 
     id: Mapped[int] = key("rail_reports")
@@ -30,9 +34,18 @@ class RailReport(Base):
     starts_at: Mapped[datetime | None]
     """Of Stripe's: of what period it is."""
     ends_at: Mapped[datetime | None]
-    rows: Mapped[int]
+    file_id: Mapped[int | None] = mapped_column(ForeignKey("files.id", ondelete="SET NULL"))
+    """Of one that was uploaded, while it is kept."""
+    state: Mapped[str]
+    step: Mapped[str] = mapped_column(server_default=text("''"))
+    done: Mapped[int] = mapped_column(server_default=text("0"))
+    """Of the step at work, out of `total`."""
+    total: Mapped[int] = mapped_column(server_default=text("0"))
+    rows: Mapped[int] = mapped_column(server_default=text("0"))
+    problem: Mapped[str | None]
+    """Why it cannot be read."""
     read_at: Mapped[datetime]
-    """When it was read last."""
+    """When it was asked for last."""
     read_by: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
 
 

@@ -42,8 +42,7 @@ async def read_stripe(
 
     Raises Refused(BadArgument) with the line and the column of what is wrong.
     """
-    if not start < end <= start + _LONGEST:
-        raise Refused(BadArgument("A period begins on a day, and ends after it, at most 366 days later."))
+    check_period(start, end)
     source = await asyncio.to_thread(reading.inspect, path)
     counted = _Counted(reading.movements(source))
     async with db.write() as session:
@@ -55,6 +54,12 @@ async def read_stripe(
         closing = {"now": now, "report_id": report_id, "start": start, "end": end}
         await session.execute(statements("reconciliation")["close_breaks"], closing)
         return Read(report_id, counted.rows, await _open(session, "stripe"))
+
+
+def check_period(start: datetime, end: datetime) -> None:
+    """Raises Refused(BadArgument)."""
+    if not start < end <= start + _LONGEST:
+        raise Refused(BadArgument("A period begins on a day, and ends after it, at most 366 days later."))
 
 
 class _Counted:
@@ -167,17 +172,9 @@ async def _keep_report(
     now: datetime,
     **period: datetime,
 ) -> int:
-    row = {
-        "rail": rail,
-        "name": path.name[:200],
-        "sha256": sha256,
-        "rows": rows,
-        "read_at": now,
-        "read_by": by,
-        **period,
-    }
-    kept = insert(RailReport).values(row)
-    kept = kept.on_conflict_do_update(index_elements=["rail", "sha256"], set_={"read_at": now, "rows": rows})
+    said = {"rows": rows, "read_at": now, "read_by": by, **period}
+    kept = insert(RailReport).values(rail=rail, name=path.name[:200], sha256=sha256, state="done", **said)
+    kept = kept.on_conflict_do_update(index_elements=["rail", "sha256"], set_=said)
     return (await session.scalars(kept.returning(RailReport.id))).one()
 
 

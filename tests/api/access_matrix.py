@@ -265,7 +265,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Mutation": (
             "settle reviewRun approveRun discardRun adjust askWriteOff approveWriteOff setWithholding setDeduction "
             "answerDispute exportRun exportPeriod startPayouts approvePayout holdPayout releasePayout retryPayout reversePayout "
-            "markPaidOutside resolveBreak"
+            "markPaidOutside resolveBreak readReport"
         ),
         "RunSettled": "run",
         "FullPayout": (
@@ -276,7 +276,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "PayoutProof": "name sha256 download",
         "PayoutTotal": "state payouts amount",
         "RailBreak": "id rail kind category reference ours theirs at ageDays resolvedAt resolvedBy reason",
-        "RailReport": "id rail name sha256 startsAt endsAt rows readAt readBy",
+        "RailReport": "id rail name sha256 startsAt endsAt state progress problem rows readAt readBy",
         "NamedPayee": "id kind code name",
         "FullAdjustment": "id amount dated reason createdAt payee createdBy statementId",
         "FullDispute": (

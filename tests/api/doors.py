@@ -91,7 +91,7 @@ async def _an_export(api: Api) -> None:
             finished_at=NOW,
         )
         session.add(exported)
-        report = models.RailReport(rail="bank", name="return.csv", sha256="0" * 64, rows=1, read_at=NOW)
+        report = models.RailReport(rail="bank", name="return.csv", sha256="0" * 64, rows=1, state="done", read_at=NOW)
         session.add(report)
         await session.flush()
         missing = {"kind": "missing_here", "category": "payout", "reference": "nobody's", "theirs": -100}

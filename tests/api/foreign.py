@@ -99,7 +99,7 @@ KINDS = {
     "ledger-account": Kind("SELECT id FROM ledger_accounts", {"finance": "false"}),
     "plan": Kind("SELECT id FROM plans", {"operator": "false"}),
     "file": Kind(
-        "SELECT id FROM files", {"brand": "brand_id <> :me OR kind <> 'catalogue'", "finance": "kind <> 'payout_proof'"}
+        "SELECT id FROM files", {"brand": "brand_id <> :me OR kind <> 'catalogue'", "finance": "kind = 'catalogue'"}
     ),
     "import": Kind("SELECT id FROM bulk_runs", {"brand": "brand_id <> :me OR kind <> 'import'"}),
     "export": Kind("SELECT id FROM bulk_runs", {"brand": "brand_id <> :me OR kind <> 'export'"}),

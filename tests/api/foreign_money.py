@@ -15,6 +15,7 @@ OWN = {
     "write_off": ("write-off", "SELECT min(id) FROM write_offs"),
     "proof": ("file", "SELECT min(id) FROM files WHERE kind = 'payout_proof'"),
     "rail_break": ("rail-break", "SELECT min(id) FROM rail_breaks"),
+    "report": ("file", "SELECT min(id) FROM files WHERE kind = 'rail_report'"),
     "payout": ("payout", "SELECT min(id) FROM payouts"),
     "payee": ("distributor", "SELECT min(distributor_id) FROM statements"),
 }
@@ -24,6 +25,7 @@ OWN = {
 async def owed(session: AsyncSession) -> None:
     """A run under review, a dispute of a brand in it, and debt that somebody asked to give up."""
     await factories.a_proof(session)
+    await factories.a_proof(session, kind="rail_report")
     made = await settlements.settle(session, cutoff=NOW, now=NOW)
     assert made is not None
     await settlements.review(session, made.run_id, now=NOW, by=None)
@@ -73,6 +75,7 @@ def operations(own: Mapping[str, str]) -> dict[str, dict[str, Any]]:
             "input": {"payout": own["payout"], "note": "现金", "reference": "1", "proof": own["proof"]}
         },
         "finance/ResolveBreak": {"id": own["rail_break"], "reason": "已核对"},
+        "finance/ReadReport": {"rail": "BANK", "file": own["report"]},
         "finance/StartPayouts": {"run": own["run"], "rail": "BANK"},
         "finance/ReviewRun": {"id": own["run"]},
         "finance/ApproveRun": {"id": own["run"]},

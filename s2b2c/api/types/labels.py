@@ -205,6 +205,13 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "AMOUNT_DIFFERS": ("金额不符", "Amounts differ"),
         "STATE_DIFFERS": ("状态不符", "States differ"),
     },
+    "RailReportState": {
+        "WAITING": ("等待中", "Waiting"),
+        "RUNNING": ("进行中", "Running"),
+        "DONE": ("已完成", "Done"),
+        "REFUSED": ("文件有误", "Refused"),
+        "FAILED": ("出错，稍后重试", "Failed, tried again"),
+    },
     "ReadPurpose": {
         "SHIPPING": ("发货", "Shipping"),
         "ORDER": ("查看订单", "Order"),

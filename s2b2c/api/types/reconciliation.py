@@ -9,8 +9,9 @@ import strawberry
 from s2b2c import reconciliation
 from s2b2c.api.context import Info
 from s2b2c.api.types import errors
+from s2b2c.api.types.bulk import Progress
 from s2b2c.api.types.fields import computed
-from s2b2c.api.types.ids import encode, id_of
+from s2b2c.api.types.ids import id_of
 from s2b2c.api.types.money import Int64, Money
 from s2b2c.api.types.nodes import FinanceNode
 from s2b2c.api.types.settlements import person
@@ -52,19 +53,36 @@ class RailBreak(FinanceNode):
         return reconciliation.age_days(root, info.context.clock())
 
 
+@strawberry.enum(description="How far the reading of a report is.")
+class RailReportState(Enum):
+    WAITING = strawberry.enum_value("waiting", description="The worker has not taken it up.")
+    RUNNING = strawberry.enum_value("running", description="It is read now.")
+    DONE = strawberry.enum_value("done", description="All of it was taken in.")
+    REFUSED = strawberry.enum_value("refused", description="It cannot be read, and says why.")
+    FAILED = strawberry.enum_value("failed", description="It broke on our side, and is tried again.")
+
+
 @strawberry.type(description="A file of a rail that was read. Nothing of it is kept but where it differs.")
 class RailReport:
-    id: strawberry.ID = computed(lambda row: encode("rail-report", row.id))
+    is_type_of: ClassVar[Any] = classmethod(errors.done)
+
+    id: strawberry.ID = id_of("rail-report")
     rail: ReportingRail
     name: str
     sha256: str = strawberry.field(description="Of the file, in hexadecimal.")
     starts_at: datetime | None = strawberry.field(description="Of Stripe's: the first moment it speaks of.")
     ends_at: datetime | None = strawberry.field(description="Of Stripe's: the first moment that is not in it.")
-    rows: Int64 = strawberry.field(description="Without the headings.")
-    read_at: datetime = strawberry.field(description="When it was read last.")
+    state: RailReportState = strawberry.field(description="How far it is.")
+    progress: Progress = computed(lambda row: row, description="Moves while the state is RUNNING; else empty.")
+    problem: str | None = strawberry.field(description="Why it cannot be read, by line and column; null where it can.")
+    rows: Int64 = strawberry.field(description="Without the headings; 0 until it is read.")
+    read_at: datetime = strawberry.field(description="When it was asked for last.")
     read_by: strawberry.ID | None = person("read_by")
 
 
+ReadReportResult = Annotated[
+    RailReport | errors.BadArgument | errors.NotFound | errors.WrongState, strawberry.union("ReadReportResult")
+]
 ResolveBreakResult = Annotated[
     RailBreak | errors.BadArgument | errors.NotFound | errors.WrongState, strawberry.union("ResolveBreakResult")
 ]
