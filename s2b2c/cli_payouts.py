@@ -10,6 +10,7 @@ import typer
 from s2b2c import cli_finance as finance
 from s2b2c import files, payouts
 from s2b2c.accounts import account_of
+from s2b2c.config import settings
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, NotFound, Refused
 from s2b2c.models import Payout
@@ -21,6 +22,8 @@ Run = Annotated[int, typer.Argument(help="The number of the run.")]
 Id = Annotated[int, typer.Argument(metavar="PAYOUT", help="The number of the payout.")]
 Reason = Annotated[str, typer.Option(help="1 to 500 characters.")]
 Rail = Literal["stripe", "bank"]
+
+_NEEDS = {"failed": "failed", "unknown": "no answer for over an hour"}
 
 
 @app.command()
@@ -43,16 +46,16 @@ def start(
 
 @app.command()
 def show(context: typer.Context, run: Run) -> None:
-    """What the payouts of a run have come to, and those that wait for somebody; at most 100."""
+    """What the payouts of a run have come to, and those that need somebody; at most 100."""
 
     async def work(db: Database) -> None:
         async with db.read() as session:
             totals = (await payouts.totals_of(session, [run])).get(run, [])
-            waiting = await payouts.waiting(session, run, limit=finance.SHOWN)
+            waiting = await payouts.waiting(session, run, now=datetime.now(UTC), limit=finance.SHOWN)
         for total in totals:
             finance.say(f"{total.state}: {total.payouts:,} payouts, {format_yuan(total.amount)} yuan")
         for it in waiting:
-            why = it.hold_reason or it.hold or ("failed" if it.state == "failed" else "waits for a second person")
+            why = it.hold_reason or it.hold or _NEEDS.get(it.state, "waits for a second person")
             finance.say(f"Payout {it.id}: {it.code} {it.name}, {format_yuan(it.amount)} yuan by {it.rail}: {why}")
         if not totals:
             finance.say(f"Run {run} has no payouts.")
@@ -74,9 +77,16 @@ def approve(context: typer.Context, payout: Id, by: finance.By = None) -> None:
 
 
 @app.command()
-def hold(context: typer.Context, payout: Id, reason: Reason) -> None:
+def hold(context: typer.Context, payout: Id, reason: Reason, by: finance.By = None) -> None:
     """Keep a payout back, until it is released."""
-    _decide(context, payout, payouts.hold, reason=reason)
+
+    async def work(db: Database) -> None:
+        async with db.write() as session:
+            person = await finance.acting(session, by)
+            done = await payouts.hold(session, payout, reason, by=person)
+        finance.say(f"Payout {payout} is {done.state}, held back.")
+
+    finance.run(context, work)
 
 
 @app.command()
@@ -103,7 +113,8 @@ def reverse(context: typer.Context, payout: Id, reason: Reason, by: finance.By =
         async with db.write() as session:
             person = await finance.acting(session, by)
             done = await payouts.reverse(session, payout, reason, by=person, now=datetime.now(UTC))
-        finance.say(f"Payout {payout} is {done.state}; its reversal is asked for.")
+        is_back = done.state == "reversed"
+        finance.say(f"Payout {payout} is {done.state}{'' if is_back else '; its reversal is asked for'}.")
 
     finance.run(context, work)
 
@@ -115,6 +126,7 @@ def outside(
     note: Annotated[str, typer.Option(help="How it was paid: 1 to 500 characters.")],
     reference: Annotated[str, typer.Option(help="What the payment is called in the proof.")],
     proof: Annotated[Path, typer.Option(help="A PDF, PNG or JPEG; it is kept.")],
+    by: finance.By = None,
 ) -> None:
     """Note that a payout was made by other means, with a file that proves it."""
 
@@ -123,6 +135,7 @@ def outside(
         async with db.write() as session:
             if await payouts.payout(session, payout) is None:
                 raise Refused(NotFound("There is no such payout: read them again."))
+            person = await finance.acting(session, by)
             account_id = await account_of(session, "finance")
         try:
             pieces = files.proof(proof.name, files.pieces_of(proof))
@@ -133,12 +146,15 @@ def outside(
                 brand_id=None,
                 account_id=account_id,
                 now=now,
+                most=settings().upload_mib * 1024 * 1024,
             )
+        except files.TooLarge:
+            raise Refused(BadArgument(f"{proof} is larger than {settings().upload_mib} MiB.")) from None
         except OSError as error:
             raise Refused(BadArgument(f"Cannot read {proof}: {error.strerror}.")) from None
         async with db.write() as session:
             await payouts.mark_paid_outside(
-                session, payout, note=note, reference=reference, proof_file_id=file.id, now=now
+                session, payout, note=note, reference=reference, proof_file_id=file.id, by=person, now=now
             )
         finance.say(f"Payout {payout} is paid; its proof has SHA-256 {file.sha256}.")
 
@@ -149,6 +165,6 @@ def _decide(context: typer.Context, payout: int, decide: Callable[..., Awaitable
     async def work(db: Database) -> None:
         async with db.write() as session:
             done = await decide(session, payout, **said)
-        finance.say(f"Payout {payout} is {done.state}{', held back' if done.hold else ''}.")
+        finance.say(f"Payout {payout} is {done.state}.")
 
     finance.run(context, work)

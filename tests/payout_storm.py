@@ -193,7 +193,7 @@ async def _retry(user: User) -> None:
 async def _hold(user: User) -> None:
     if user.made["hold"] < _HOLDS:
         for it in (await user.some("state IN ('pending', 'failed') AND hold IS NULL"))[:1]:
-            await user.act("hold", partial(payouts.hold, payout_id=it, reason="等一等"))
+            await user.act("hold", partial(payouts.hold, payout_id=it, reason="等一等", by=user.person))
 
 
 async def _release(user: User) -> None:

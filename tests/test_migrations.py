@@ -77,7 +77,7 @@ PRIVILEGES = {
         "INSERT, UPDATE (done, ends_at, file_id, problem, read_at, read_by, rows, starts_at, state, step, total)"
     ),
     "payouts": (
-        "INSERT, UPDATE (approved_at, approved_by, confirmed_at, hold, hold_reason, note, rail, reversal_asked_at, "
+        "INSERT, UPDATE (approved_at, approved_by, confirmed_at, held_by, hold, hold_reason, note, rail, reversal_asked_at, "
         "reversal_asked_by, reversal_reason, reversed_at, sent_at, state)"
     ),
     "people": "INSERT, UPDATE (password_hash)",

@@ -7,14 +7,15 @@ from sqlalchemy import select
 
 from s2b2c import models, payouts
 from s2b2c.db import Database
+from s2b2c.payments import Gateway
 from tests import factories
 from tests.commands import cli
 from tests.stripe_fake import Fake
-from tests.test_payouts import AMOUNT, BRAND, PARENT, all_of, an_approved_run, fake
+from tests.test_payouts import AMOUNT, BRAND, PARENT, SEND, all_of, an_approved_run, begun, fake, gateway, worked
 from tests.test_settle_commands import CHECKER, MAKER, finance
 from tests.test_settlements import NOW
 
-__all__ = ["fake", "finance"]
+__all__ = ["fake", "finance", "gateway"]
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ async def test_a_run_is_paid_out(
         await payouts.report_bank(session, keys[int(brand)], reference="行 2", now=NOW)
     assert cli(database_url, "pay", "retry", parent, "--rail", "stripe") == f"Payout {parent} is pending.\n"
     reversed_ = cli(database_url, "pay", "reverse", brand, "--reason", "退回", "--as", CHECKER)
-    assert reversed_ == f"Payout {brand} is reversed; its reversal is asked for.\n"
+    assert reversed_ == f"Payout {brand} is reversed.\n"
     assert cli(database_url, "pay", "show", run).splitlines() == [
         "confirmed: 1 payouts, 11.87 yuan",
         "pending: 1 payouts, 2.96 yuan",
@@ -101,6 +102,22 @@ async def test_a_proof_that_is_none(db: Database, database_url: str, run_id: int
     ):
         words = ("pay", "outside", payout, "--note", "x", "--reference", "x", "--proof", str(proof))
         assert said in cli(database_url, *words, code=1)
+    large = tmp_path / "large.pdf"
+    large.write_bytes(b"%PDF-" + bytes(1 << 20))
+    words = ("pay", "outside", payout, "--note", "x", "--reference", "x", "--proof", str(large))
+    assert "larger than 1 MiB" in cli(database_url, *words, code=1, S2B2C_UPLOAD_MIB="1")
     async with db.read() as session:
         assert (await session.scalars(select(models.File))).all() == []
     assert (await all_of(db))[AMOUNT].state == "pending"
+
+
+async def test_show_names_what_has_no_answer(
+    db: Database, database_url: str, fake: Fake, gateway: Gateway, run_id: int
+) -> None:
+    cli(database_url, "pay", "start", str(run_id), "--rail", "stripe")
+    await begun(db)
+    fake.fail(SEND, "500", times=3)
+    await worked(db, gateway)
+    shown = cli(database_url, "pay", "show", str(run_id)).splitlines()
+    assert shown[0] == "unknown: 3 payouts, 66.83 yuan"
+    assert [line.rpartition(": ")[2] for line in shown[1:]] == ["no answer for over an hour"] * 3

@@ -65,7 +65,7 @@ async def hold_others(db: Database) -> list[int]:
     async with db.write() as session:
         others = (await session.scalars(select(models.Payout.id).where(models.Payout.amount != PARENT))).all()
         for payout_id in others:
-            await payouts.hold(session, payout_id, "等一等")
+            await payouts.hold(session, payout_id, "等一等", by=None)
         return list(others)
 
 

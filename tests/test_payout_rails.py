@@ -1,6 +1,6 @@
 """Payouts by bank, which reports later, and outside, which a file proves."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -16,6 +16,7 @@ from tests.test_payouts import (
     BRAND,
     LATER,
     PARENT,
+    SEND,
     all_of,
     attempts,
     balances,
@@ -93,6 +94,28 @@ async def test_paid_outside(db: Database, fake: Fake, gateway: payments.Gateway,
     assert (await balances(db))["clearing outside"] == AMOUNT
 
 
+async def test_a_payout_that_stays_unknown_needs_somebody(
+    db: Database, fake: Fake, gateway: payments.Gateway, run_id: int
+) -> None:
+    await started(db, run_id)
+    await begun(db)
+    fake.fail(SEND, "500", times=3)
+    await worked(db, gateway)
+    assert set((await states(db)).values()) == {"unknown"}
+
+    async def needing(now: datetime) -> list[int]:
+        async with db.read() as session:
+            return [it.amount for it in await payouts.waiting(session, run_id, now=now, limit=10)]
+
+    assert await needing(NOW + timedelta(hours=1)) == []
+    over_an_hour = NOW + timedelta(hours=1, seconds=1)
+    assert sorted(await needing(over_an_hour)) == [PARENT, AMOUNT, BRAND]
+    await worked(db, gateway, over_an_hour)  # nothing is there: it is sent under the same key, which keeps its error
+    await worked(db, gateway, over_an_hour + timedelta(hours=1))
+    assert set((await states(db)).values()) == {"pending"}
+    assert await needing(over_an_hour + timedelta(hours=2)) == []
+
+
 async def test_what_proves_a_payout_is_kept(db: Database, run_id: int) -> None:
     await started(db, run_id)
     payout_id = (await all_of(db))[AMOUNT].id
@@ -100,7 +123,13 @@ async def test_what_proves_a_payout_is_kept(db: Database, run_id: int) -> None:
         other = await factories.a_proof(session, kind="finance_export")
     for wrong in (other, 999_999):
         what = partial(
-            payouts.mark_paid_outside, payout_id=payout_id, note="现金", reference="1", proof_file_id=wrong, now=NOW
+            payouts.mark_paid_outside,
+            payout_id=payout_id,
+            note="现金",
+            reference="1",
+            proof_file_id=wrong,
+            by=None,
+            now=NOW,
         )
         assert "no such proof" in await refused(db, what)
     async with db.write() as session:
@@ -112,8 +141,9 @@ async def test_what_proves_a_payout_is_kept(db: Database, run_id: int) -> None:
         assert await files.forget(session, now=much_later, limit=10) == 2
         assert set(await session.scalars(select(models.File.id))) == {attempt.proof_file_id}
     assert attempt.proof_file_id not in {None, unused, other}
-    with pytest.raises(IntegrityError, match="ck_payout_attempts_proof"):
-        async with db.write() as session:
-            (bank,) = await session.scalars(select(models.PayoutAttempt))
-            await session.execute(text("SET LOCAL ROLE NONE"))
-            bank.rail = "bank"
+    for column, value in (("rail", "bank"), ("proof_file_id", None)):
+        with pytest.raises(IntegrityError, match="ck_payout_attempts_proof"):
+            async with db.write() as session:
+                (made,) = await session.scalars(select(models.PayoutAttempt))
+                await session.execute(text("SET LOCAL ROLE NONE"))
+                setattr(made, column, value)

@@ -85,7 +85,7 @@ async def test_what_ten_people_decide_at_once_is_decided_once(
     assert await states(db) == {PARENT: "failed", AMOUNT: "confirmed", BRAND: "confirmed"}
     await once(db, lambda s, _: payouts.retry(s, payout_id), people)
     async with db.write() as session:
-        await payouts.hold(session, payout_id, "等一等")
+        await payouts.hold(session, payout_id, "等一等", by=None)
     await once(db, lambda s, _: payouts.release(s, payout_id), people)
     await begun(db)
     await worked(db, gateway)

@@ -146,7 +146,7 @@ def outside(payout_id: int, reference: str = "收据 7") -> Callable[[AsyncSessi
     async def paid(session: AsyncSession) -> models.Payout:
         proof = await factories.a_proof(session)
         return await payouts.mark_paid_outside(
-            session, payout_id, note="现金", reference=reference, proof_file_id=proof, now=NOW
+            session, payout_id, note="现金", reference=reference, proof_file_id=proof, by=None, now=NOW
         )
 
     return paid
@@ -335,9 +335,9 @@ async def test_what_a_payee_lacks_holds_its_payout(
 async def test_a_person_holds_and_releases(db: Database, fake: Fake, gateway: payments.Gateway, run_id: int) -> None:
     await started(db, run_id)
     payout_id = (await all_of(db))[AMOUNT].id
-    assert "reason must be" in await refused(db, lambda session: payouts.hold(session, payout_id, " "))
+    assert "reason must be" in await refused(db, lambda session: payouts.hold(session, payout_id, " ", by=None))
     async with db.write() as session:
-        await payouts.hold(session, payout_id, "等法院")
+        await payouts.hold(session, payout_id, "等法院", by=None)
     await begun(db)
     await worked(db, gateway)
     assert transferred(fake) == [(PARENT, 0), (BRAND, 0)]
@@ -347,7 +347,9 @@ async def test_a_person_holds_and_releases(db: Database, fake: Fake, gateway: pa
     await begun(db)
     await worked(db, gateway)
     assert transferred(fake) == ALL_SENT
-    assert "must be pending or failed" in await refused(db, lambda session: payouts.hold(session, payout_id, "晚了"))
+    assert "must be pending or failed" in await refused(
+        db, lambda session: payouts.hold(session, payout_id, "晚了", by=None)
+    )
     await balances(db)
 
 

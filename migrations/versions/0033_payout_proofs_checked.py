@@ -12,5 +12,8 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         for name in ("ck_files_kind", "ck_files_brand"):
             op.execute(f"ALTER TABLE files VALIDATE CONSTRAINT {name}")
-        for name in ("fk_payout_attempts_proof_file_id", "ck_payout_attempts_proof"):
-            op.execute(f"ALTER TABLE payout_attempts VALIDATE CONSTRAINT {name}")
+        for name in ("proof_file_id", "created_by"):
+            op.execute(f"ALTER TABLE payout_attempts VALIDATE CONSTRAINT fk_payout_attempts_{name}")
+        op.execute("ALTER TABLE payout_attempts VALIDATE CONSTRAINT ck_payout_attempts_proof")
+        for name in ("fk_payouts_held_by", "ck_payouts_held_by"):
+            op.execute(f"ALTER TABLE payouts VALIDATE CONSTRAINT {name}")

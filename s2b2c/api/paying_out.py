@@ -1,6 +1,7 @@
 """What finance pays out of closed runs, and decides about payouts."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
@@ -23,7 +24,7 @@ from s2b2c.api.types.paying_out import (
     SendingRail,
     StartPayoutsResult,
 )
-from s2b2c.api.types.payouts import PayoutState, PayoutTotal
+from s2b2c.api.types.payouts import PayoutHold, PayoutRail, PayoutState, PayoutTotal
 from s2b2c.db import AnyRow
 from s2b2c.models import Payout
 
@@ -31,6 +32,10 @@ Run = Annotated[strawberry.ID, strawberry.argument(description="The `id` of the 
 Id = Annotated[strawberry.ID, strawberry.argument(description="The `id` of the payout.")]
 Rail = Annotated[SendingRail, strawberry.argument(description="By what they are sent.")]
 OtherRail = Annotated[SendingRail | None, strawberry.argument(description="The same as before when left out.")]
+
+
+def _words(given: Iterable[Enum] | None) -> set[str]:
+    return {str(it.value) for it in given or ()}
 
 
 @strawberry.type
@@ -47,14 +52,26 @@ class Payouts:
         states: Annotated[
             list[PayoutState] | None, strawberry.argument(description="Those in one of these; in any when left out.")
         ] = None,
+        rails: Annotated[
+            list[PayoutRail] | None, strawberry.argument(description="Those by one of these; by any when left out.")
+        ] = None,
+        holds: Annotated[
+            list[PayoutHold] | None,
+            strawberry.argument(description="Those that one of these keeps back; all of them when left out."),
+        ] = None,
         first: int = DEFAULT_FIRST,
         after: str | None = None,
     ) -> Connection[Any]:
         page = Page("payout", first, after, key_length=1)
-        wanted: Any = {it.value for it in states or ()}
         async with info.context.db.read() as session:
             rows = await payouts.of_run(
-                session, key_of("settlement-run", run), states=wanted, after=page.after, limit=page.limit
+                session,
+                key_of("settlement-run", run),
+                states=_words(states),
+                rails=_words(rails),
+                holds=_words(holds),
+                after=page.after,
+                limit=page.limit,
             )
         return page.connection(rows, lambda row: (row.id,))
 
@@ -109,8 +126,8 @@ class PayingOutMutation:
         description="Keep a payout back that is not on its way, until it is released.",
     )
     async def hold_payout(self, info: Info, id: Id, reason: str) -> Any:  # noqa: A002
-        await person_of(info)
-        return await _decided(info, id, payouts.hold, reason=reason)
+        by = await person_of(info)
+        return await _decided(info, id, payouts.hold, reason=reason, by=by)
 
     @strawberry.mutation(
         permission_classes=[FinanceDoor],
@@ -146,7 +163,7 @@ class PayingOutMutation:
         description="Note that a payout was made by other means, with a file that proves it and is kept.",
     )
     async def mark_paid_outside(self, info: Info, input: PaidOutsideInput) -> Any:  # noqa: A002
-        await person_of(info)
+        by = await person_of(info)
         return await _decided(
             info,
             input.payout,
@@ -154,5 +171,6 @@ class PayingOutMutation:
             note=input.note,
             reference=input.reference,
             proof_file_id=key_of("file", input.proof),
+            by=by,
             now=info.context.clock(),
         )

@@ -22,6 +22,7 @@ class Payout(Base):
         one_of("hold", "suspended", "no_account", "person"),
         CheckConstraint("hold IS NULL OR state IN ('pending', 'failed')", name="held"),
         CheckConstraint("(hold_reason <> '') IS TRUE = (hold IS NOT NULL AND hold = 'person')", name="hold_reason"),
+        CheckConstraint("held_by IS NULL OR hold IS NOT NULL AND hold = 'person'", name="held_by"),
         CheckConstraint(
             "state IN ('pending', 'failed') OR NOT needs_approval OR approved_at IS NOT NULL", name="approved"
         ),
@@ -66,6 +67,7 @@ class Payout(Base):
     reversed_at: Mapped[datetime | None]
     note: Mapped[str | None]
     """How it was paid, where that was outside."""
+    held_by: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
 
 
 class PayoutAttempt(Base):
@@ -92,7 +94,7 @@ class PayoutAttempt(Base):
             "num_nulls(failed_at, failure) IN (0, 2) AND (failed_at IS NOT NULL) = (state = 'failed')", name="failed"
         ),
         CheckConstraint("(reversed_at IS NOT NULL) = (state = 'reversed')", name="reversed"),
-        CheckConstraint("proof_file_id IS NULL OR rail = 'outside'", name="proof"),
+        CheckConstraint("(rail = 'outside') = (proof_file_id IS NOT NULL)", name="proof"),
         Index(None, "proof_file_id", postgresql_where=text("proof_file_id IS NOT NULL")),
         Index("ix_payout_attempts_alive", "payout_id", unique=True, postgresql_where=text("state <> 'failed'")),
         Index(None, "due_at", postgresql_where=text("due_at IS NOT NULL")),
@@ -122,3 +124,5 @@ class PayoutAttempt(Base):
     reversed_at: Mapped[datetime | None]
     proof_file_id: Mapped[int | None] = mapped_column(ForeignKey("files.id"))
     """What proves that it was paid outside: a file that is kept for good."""
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+    """Who paid it outside; None for the worker's own, and where the command line did."""

@@ -52,14 +52,14 @@ async def approve(session: AsyncSession, payout_id: int, *, by: int | None, now:
     return payout
 
 
-async def hold(session: AsyncSession, payout_id: int, reason: str) -> Payout:
+async def hold(session: AsyncSession, payout_id: int, reason: str, *, by: int | None) -> Payout:
     """Keep a payout back, until it is released.
 
     Raises Refused: BadArgument, NotFound, and WrongState once it is on its way.
     """
     check_line("reason", reason, MAX_TEXT_LENGTH)
     payout = await _locked(session, payout_id, "pending", "failed")
-    payout.hold, payout.hold_reason = "person", reason
+    payout.hold, payout.hold_reason, payout.held_by = "person", reason, by
     await session.flush()
     return payout
 
@@ -69,7 +69,7 @@ async def release(session: AsyncSession, payout_id: int) -> Payout:
     payout = await _locked(session, payout_id)
     if payout.hold != "person":
         raise Refused(WrongState("Nobody holds this payout back: what its payee lacks, its payee must mend."))
-    payout.hold = payout.hold_reason = None
+    payout.hold = payout.hold_reason = payout.held_by = None
     await session.flush()
     return payout
 
@@ -132,7 +132,14 @@ async def report_bank(
 
 
 async def mark_paid_outside(
-    session: AsyncSession, payout_id: int, *, note: str, reference: str, proof_file_id: int, now: datetime
+    session: AsyncSession,
+    payout_id: int,
+    *,
+    note: str,
+    reference: str,
+    proof_file_id: int,
+    by: int | None,
+    now: datetime,
 ) -> Payout:
     """Note that a payout was made by other means: `note` says how, and a file that was uploaded proves it, by what the
     payment is called there (`reference`).
@@ -162,6 +169,7 @@ async def mark_paid_outside(
         state="sending",
         created_at=now,
         proof_file_id=proof_file_id,
+        created_by=by,
     )
     session.add(attempt)
     await session.flush()

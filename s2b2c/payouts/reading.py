@@ -1,6 +1,7 @@
 """What is seen of payouts. Amounts are fen."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Select, case, cast, func, select
@@ -8,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.db import AnyRow, page
 from s2b2c.models import Brand, Distributor, File, Payout, PayoutAttempt
+
+LONG_UNKNOWN = timedelta(hours=1)
+"""After which a person looks at a payout of which Stripe has told nothing: it is looked up every few seconds."""
 
 
 class StateTotal(NamedTuple):
@@ -19,25 +23,38 @@ class StateTotal(NamedTuple):
 
 
 async def of_run(
-    session: AsyncSession, run_id: int, *, states: Collection[str], after: tuple[int, ...] | None, limit: int
+    session: AsyncSession,
+    run_id: int,
+    *,
+    states: Collection[str] = (),
+    rails: Collection[str] = (),
+    holds: Collection[str] = (),
+    after: tuple[int, ...] | None,
+    limit: int,
 ) -> Sequence[AnyRow]:
-    """The payouts of a run in one of these states (of any where none is named), the first one first; `after` is an
-    (id,).
+    """The payouts of a run in one of these states, by one of these rails and held for one of these reasons (any where
+    none is named), the first one first; `after` is an (id,).
 
     Rows of the columns of `Payout`, with `payee` ("distributor" or "brand"), `payee_id`, `code` and `name` of whom it
     is for.
     """
     query = _payouts().where(Payout.run_id == run_id)
-    if states:
-        query = query.where(Payout.state.in_(states))
+    for column, words in ((Payout.state, states), (Payout.rail, rails), (Payout.hold, holds)):
+        if words:
+            query = query.where(column.in_(words))
     return (await session.execute(page(query, (Payout.id, "up"), after=after, limit=limit))).all()
 
 
-async def waiting(session: AsyncSession, run_id: int, *, limit: int) -> Sequence[AnyRow]:
-    """Those that wait for somebody: failed, held, or for an approval; rows as of `of_run`."""
-    query = _payouts().where(Payout.run_id == run_id, Payout.state.in_(("pending", "failed")))
-    needs = (Payout.state == "failed") | Payout.hold.is_not(None)
-    query = query.where(needs | (Payout.needs_approval & Payout.approved_at.is_(None)))
+async def waiting(session: AsyncSession, run_id: int, *, now: datetime, limit: int) -> Sequence[AnyRow]:
+    """Those that need somebody: failed, held, for an approval, or unknown for `LONG_UNKNOWN`; rows as of `of_run`."""
+    attempt = PayoutAttempt
+    long_unknown = (
+        select(attempt.id)
+        .where(attempt.payout_id == Payout.id, attempt.state == "unknown", attempt.created_at < now - LONG_UNKNOWN)
+        .exists()
+    )
+    needs = (Payout.state == "failed") | Payout.hold.is_not(None) | ((Payout.state == "unknown") & long_unknown)
+    query = _payouts().where(Payout.run_id == run_id, needs | (Payout.needs_approval & Payout.approved_at.is_(None)))
     return (await session.execute(query.order_by(Payout.id).limit(limit))).all()
 
 

@@ -269,10 +269,10 @@ MATRIX: dict[str, dict[str, str]] = {
         ),
         "RunSettled": "run",
         "FullPayout": (
-            "id runId statementId payee amount rail state hold holdReason needsApproval createdAt createdBy approvedAt "
+            "id runId statementId payee amount rail state hold holdReason heldBy needsApproval createdAt createdBy approvedAt "
             "approvedBy sentAt confirmedAt reversalReason reversalAskedAt reversalAskedBy reversedAt note attempts"
         ),
-        "PayoutAttempt": "number rail state key reference failure createdAt sentAt confirmedAt failedAt reversedAt proof",
+        "PayoutAttempt": "number rail state key reference failure createdAt createdBy sentAt confirmedAt failedAt reversedAt proof",
         "PayoutProof": "name sha256 download",
         "PayoutTotal": "state payouts amount",
         "RailBreak": "id rail kind category reference ours theirs at ageDays resolvedAt resolvedBy reason",

@@ -37,8 +37,8 @@ async def told(api: Api, rail: str = "BANK") -> tuple[str, str]:
     return maker, other
 
 
-async def some(api: Api, token: str, *states: str) -> list[Any]:
-    answer = await api.run("finance/Payouts", token, run=RUN, states=list(states) or None, first=100)
+async def some(api: Api, token: str, *states: str, **filters: list[str]) -> list[Any]:
+    answer = await api.run("finance/Payouts", token, run=RUN, states=list(states) or None, **filters, first=100)
     return [edge["node"] for edge in answer["data"]["finance"]["payouts"]["edges"]]
 
 
@@ -55,6 +55,10 @@ async def test_a_run_is_paid_by_the_bank(own_sample: Api) -> None:
     await check(api, "finance/HoldPayout", other, id=first, reason="账号待核对", statements=4, most=4)
     await begun(api)
     assert [it["id"] for it in await some(api, maker, "PENDING") if it["hold"]] == [first]
+    assert [it["id"] for it in await some(api, maker, holds=["PERSON", "SUSPENDED"])] == [first]
+    assert await some(api, maker, "SENDING", holds=["PERSON"]) == []
+    assert len(await some(api, maker, rails=["BANK"])) == len(waiting)
+    assert await some(api, maker, rails=["STRIPE", "OUTSIDE"]) == []
     await check(api, "finance/ReleasePayout", other, id=first, statements=4, most=4)
     await begun(api)
     await check(api, "finance/Payouts", maker, run=RUN, first=2, statements=4, drawn=DRAWN)
@@ -127,6 +131,7 @@ async def test_what_is_paid_outside_is_proved(own_sample: Api, store: Path) -> N
     ):
         answer = await api.run("finance/MarkPaidOutside", maker, input={**said, **wrong})
         assert answer["data"]["markPaidOutside"]["code"] == code
+    assert [it["id"] for it in await some(api, maker, rails=["OUTSIDE"])] == [first]
     shown = await api.run("finance/Payout", maker, id=first)
     (attempt,) = shown["data"]["finance"]["payout"]["attempts"]
     link = attempt["proof"].pop("download")

@@ -37,6 +37,7 @@ class FullPayout(FinanceNode):
     state: PayoutState
     hold: PayoutHold | None = strawberry.field(description="What keeps it back; null when nothing does.")
     hold_reason: str | None = strawberry.field(description="In the words of who held it.")
+    held_by: strawberry.ID | None = person("held_by")
     needs_approval: bool = strawberry.field(description="Whether it is above the limit for one person.")
     created_at: datetime
     created_by: strawberry.ID | None = person("created_by")

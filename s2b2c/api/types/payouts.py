@@ -9,6 +9,7 @@ import strawberry
 from s2b2c.api.context import Info
 from s2b2c.api.types.fields import computed
 from s2b2c.api.types.finance_exports import FileLink, link_to
+from s2b2c.api.types.ids import encode
 from s2b2c.api.types.money import Int64, Money
 
 
@@ -64,6 +65,10 @@ class PayoutAttempt:
     reference: str | None = strawberry.field(description="What the rail calls it; null before it is sent.")
     failure: str | None = strawberry.field(description="Why the rail said no; null where it did not.")
     created_at: datetime
+    created_by: strawberry.ID | None = computed(
+        lambda row: None if row.created_by is None else encode("person", row.created_by),
+        description="Who paid it outside; null for other rails, and where the command line did.",
+    )
     sent_at: datetime | None = strawberry.field(description="When the rail took it.")
     confirmed_at: datetime | None = strawberry.field(description="When it had left for good.")
     failed_at: datetime | None = strawberry.field(description="When the rail said no.")
