@@ -82,7 +82,7 @@ async def test_where_stripe_and_we_differ(stripe: Fake, api: Api) -> None:
         rows[0].amount = 12979
         rows[1].state, rows[1].succeeded_at = "cancelled", None
     answer = await api.run("finance/StripeBreaks", token, **period)
-    assert len(api.statements) == 9, api.statements
+    assert len(api.statements) == 10, api.statements
     report = answer["data"]["finance"]["stripeBreaks"]
     assert report["counts"] == [{"kind": "AMOUNT_DIFFERS", "count": 1}, {"kind": "MISSING_HERE", "count": 1}]
     breaks = sorted(report["breaks"], key=lambda it: str(it["kind"]))
