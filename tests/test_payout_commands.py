@@ -74,12 +74,8 @@ async def test_a_run_is_paid_out(
     ("words", "said"),
     [
         (["start", "7", "--rail", "bank"], "There is no such run"),
-        (["approve", "7"], "There is no such payout"),
-        (["hold", "7", "--reason", "x"], "There is no such payout"),
         (["hold", "7", "--reason", ""], "reason"),
         (["release", "7"], "There is no such payout"),
-        (["retry", "7"], "There is no such payout"),
-        (["reverse", "7", "--reason", "x"], "There is no such payout"),
         (["reverse", "7", "--reason", "x", "--as", "13900000000"], "Nobody is known by this phone"),
         (["outside", "7", "--note", "x", "--reference", "x", "--proof", "nothing.pdf"], "There is no such payout"),
     ],

@@ -113,12 +113,23 @@ async def test_stripe_s_report(db: Database, sent: dict[int, str], tmp_path: Pat
         (pi_9,) = [it.id for it in rows if it.reference == "pi_9"]
         await reconciliation.resolve(session, pi_9, "别家店的款", by=None, now=LATER)
     assert await found(db) == [expected[0], expected[2]]
-    second = written(tmp_path / "second.csv", STRIPE, f"txn_9,{WHEN},cny,-52.00,0,-52.00,transfer,{sent[BRAND]},,")
-    period = {"start": END, "end": END + timedelta(days=9)}
-    assert (await reconciliation.read_stripe(db, second, **period, by=None, now=LATER))[1:] == (1, 1)
-    assert await found(db) == [expected[0]]
-    assert (await read(db, first)).open_breaks == 2, "as it stands alone it lacks the brand's again"
-    assert await found(db) == [expected[0], expected[2]], "what somebody has settled stays settled"
+    second = written(
+        tmp_path / "second.csv",
+        STRIPE,
+        f"txn_9,{WHEN},cny,-52.00,0,-52.00,transfer,{sent[BRAND]},,",
+        f"txn_8,{WHEN},cny,5.00,0,5.00,charge,ch_8,pi_8,",
+    )
+    period = {"start": START, "end": END + timedelta(days=9)}
+    await reconciliation.read_stripe(db, second, **period, by=None, now=LATER)
+    theirs = ("missing_here", "charge", "pi_8", None, 500)
+    silent: list[Break] = [
+        ("missing_there", "charge", "pi_1", 9_899, None),
+        ("missing_there", "transfer", sent[AMOUNT], -1_187, None),
+        ("missing_there", "transfer", sent[PARENT], -296, None),
+    ]
+    assert set(await found(db)) == {theirs, *silent}, "the brand's transfer is there"
+    assert (await read(db, first)).open_breaks == 2
+    assert await found(db) == [expected[0], theirs], "what is settled stays so, and silence closes nothing"
     other = written(tmp_path / "other.csv", STRIPE, f"txn_4,{WHEN},cny,10.01,0,10.01,charge,ch_9,pi_9,")
     await read(db, other)
     assert ("missing_here", "charge", "pi_9", None, 1_001) in await found(db), "it is another difference now"
@@ -159,9 +170,17 @@ async def test_the_bank_s_file(db: Database, run_id: int, tmp_path: Path, encodi
     assert (await reconciliation.read_bank(db, second, by=None, now=LATER))[1:] == (4, 3)
     assert await states(db) == {AMOUNT: "confirmed", PARENT: "confirmed", BRAND: "failed"}
     assert (await attempts(db, BRAND))[0].failure == "户名不符"
+    third = written(tmp_path / "third.csv", BANK, f"{keys[AMOUNT]},成功,11.87,B9,", f"{keys[AMOUNT]},成功,11.87,B1,")
+    much_later = LATER + timedelta(days=9)
+    await reconciliation.read_bank(db, third, by=None, now=much_later)
+    twice = ("duplicate", "payout", keys[AMOUNT], -1_187, -1_187)
+    assert twice in await found(db)
+    async with db.read() as session:
+        rows = await reconciliation.breaks(session, rail="bank", open_only=True, after=None, limit=9)
+    assert {reconciliation.age_days(it, much_later) for it in rows} == {9}, "it counts from when it was first seen"
     assert set(await found(db)) == {
         expected[1],
-        ("state_differs", "payout", keys[AMOUNT], -1_187, -1_187),
+        twice,
         ("state_differs", "payout", keys[PARENT], -296, -296),
     }
     assert (await balances(db))["clearing bank"] == AMOUNT + PARENT

@@ -47,7 +47,7 @@ CREATE TABLE rail_breaks (
     closed_by_report_id BIGINT,
     CONSTRAINT pk_rail_breaks PRIMARY KEY (id),
     CONSTRAINT ck_rail_breaks_rail CHECK (rail IN ('stripe', 'bank')),
-    CONSTRAINT ck_rail_breaks_kind CHECK (kind IN ('missing_here', 'missing_there', 'amount_differs', 'state_differs')),
+    CONSTRAINT ck_rail_breaks_kind CHECK (kind IN ('missing_here', 'missing_there', 'amount_differs', 'state_differs', 'duplicate')),
     CONSTRAINT ck_rail_breaks_reference CHECK (reference <> ''),
     CONSTRAINT ck_rail_breaks_sides CHECK ((kind = 'missing_here') = (ours IS NULL) AND (kind = 'missing_there') = (theirs IS NULL)),
     CONSTRAINT ck_rail_breaks_resolved

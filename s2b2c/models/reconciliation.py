@@ -55,7 +55,7 @@ class RailBreak(Base):
     __tablename__ = "rail_breaks"
     __table_args__ = (
         one_of("rail", *REPORTING_RAILS),
-        one_of("kind", "missing_here", "missing_there", "amount_differs", "state_differs"),
+        one_of("kind", "missing_here", "missing_there", "amount_differs", "state_differs", "duplicate"),
         CheckConstraint("reference <> ''", name="reference"),
         CheckConstraint(
             "(kind = 'missing_here') = (ours IS NULL) AND (kind = 'missing_there') = (theirs IS NULL)", name="sides"

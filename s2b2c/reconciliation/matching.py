@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -48,10 +48,11 @@ async def read_stripe(
     async with db.write() as session:
         await _one_at_a_time(session)
         await payments.stage_breaks(session, counted.staged(), start=start, end=end)
-        period = {"starts_at": start, "ends_at": end}
-        report_id = await _keep_report(session, "stripe", path, source.sha256, counted.rows, by, now, **period)
+        report_id = await _keep_report(
+            session, "stripe", path, source.sha256, counted.rows, by, now, starts_at=start, ends_at=end
+        )
         await session.execute(statements("reconciliation")["keep_breaks"], {"rail": "stripe", "report_id": report_id})
-        closing = {"now": now, "report_id": report_id, "start": start, "end": end}
+        closing = {"now": now, "report_id": report_id}
         await session.execute(statements("reconciliation")["close_breaks"], closing)
         return Read(report_id, counted.rows, await _open(session, "stripe"))
 
@@ -91,7 +92,7 @@ async def read_bank(
     source = await asyncio.to_thread(reading.inspect, path)
     total = await asyncio.to_thread(lambda: sum(1 for _ in reading.answers(source)))
     async with db.write() as session:
-        report_id = await _keep_report(session, "bank", path, source.sha256, total, by, now)
+        report_id = await _keep_report(session, "bank", path, source.sha256, total, by, now, state="running")
     runs: set[int] = set()
     done = 0
     answers = reading.answers(source)
@@ -105,9 +106,9 @@ async def read_bank(
     async with db.write() as session:
         await _one_at_a_time(session)
         await payments.stage_tables(session)
-        asked = {"run_ids": sorted(runs), "now": now, "report_id": report_id}
-        await session.execute(statements("reconciliation")["unanswered"], asked)
+        await session.execute(statements("reconciliation")["unanswered"], {"run_ids": sorted(runs), "now": now})
         await session.execute(statements("reconciliation")["keep_breaks"], {"rail": "bank", "report_id": report_id})
+        await session.execute(update(RailReport).where(RailReport.id == report_id).values(state="done"))
         return Read(report_id, total, await _open(session, "bank"))
 
 
@@ -116,18 +117,19 @@ async def _take(session: AsyncSession, piece: tuple[reading.Answer, ...], report
     keys = [it.key for it in piece]
     found = {row.key: row for row in await session.execute(statements("reconciliation")["answered"], {"keys": keys})}
     await payments.stage_tables(session)
-    agreed = []
+    taken: dict[str, reading.Answer] = {}
+    broken: set[str] = set()
     for it in piece:
-        kind = await _taken(session, it, found.get(it.key), now)
+        ours = found.get(it.key)
+        kind = await _taken(session, it, ours, taken.get(it.key), now)
         if kind is None:
-            agreed.append(it.key)
-        else:
-            ours = None if it.key not in found else -found[it.key].amount
-            row = {"kind": kind, "reference": it.key, "ours": ours, "theirs": -it.amount, "at": now}
-            await session.execute(_ADD_BREAK, row)
-    await session.execute(_ONE_EACH)
+            taken[it.key] = it
+        elif it.key not in broken:
+            broken.add(it.key)
+            sides = {"ours": None if ours is None else -ours.amount, "theirs": -it.amount}
+            await session.execute(_ADD_BREAK, {"kind": kind, "reference": it.key, "at": now, **sides})
     await session.execute(statements("reconciliation")["keep_breaks"], {"rail": "bank", "report_id": report_id})
-    closing = {"now": now, "report_id": report_id, "keys": agreed}
+    closing = {"now": now, "report_id": report_id, "keys": sorted(taken.keys() - broken)}
     await session.execute(statements("reconciliation")["close_answered"], closing)
     return {row.run_id for row in found.values()}
 
@@ -138,24 +140,26 @@ _ADD_BREAK = text(
     VALUES (:kind, 'payout', :reference, CAST(:ours AS bigint), :theirs, :at)
     """
 )
-_ONE_EACH = text("DELETE FROM breaks a USING breaks b WHERE a.reference = b.reference AND a.ctid > b.ctid")
 
 
-async def _taken(session: AsyncSession, it: reading.Answer, ours: AnyRow | None, now: datetime) -> str | None:
-    """What differs, None where it was taken."""
+async def _taken(
+    session: AsyncSession, it: reading.Answer, ours: AnyRow | None, before: reading.Answer | None, now: datetime
+) -> str | None:
+    """What differs, None where it was taken; `before` is what the same piece has said of it already."""
     if ours is None:
         return "missing_here"
     if ours.amount != it.amount:
         return "amount_differs"
-    expected = ("sending", "confirmed") if it.is_paid else ("sending", "failed")
-    if ours.state not in expected:
-        return "state_differs"
-    failure = None if it.is_paid else it.reason.strip() or "no reason told"
-    try:
+    is_paid, reference = ours.state in {"confirmed", "reversed"}, ours.reference
+    if before is not None:
+        is_paid, reference = before.is_paid, before.reference or it.key
+    elif ours.state == "sending":
+        failure = None if it.is_paid else it.reason.strip() or "no reason told"
         await payouts.report_bank(session, it.key, reference=it.reference or it.key, failure=failure, now=now)
-    except Refused:  # it was said twice in this file, and not the same
+        return None
+    if is_paid != it.is_paid:
         return "state_differs"
-    return None
+    return "duplicate" if is_paid and reference != (it.reference or it.key) else None
 
 
 async def _one_at_a_time(session: AsyncSession) -> None:
@@ -170,10 +174,12 @@ async def _keep_report(
     rows: int,
     by: int | None,
     now: datetime,
+    *,
+    state: str = "done",
     **period: datetime,
 ) -> int:
-    said = {"rows": rows, "read_at": now, "read_by": by, **period}
-    kept = insert(RailReport).values(rail=rail, name=path.name[:200], sha256=sha256, state="done", **said)
+    said = {"rows": rows, "state": state, "problem": None, "read_at": now, "read_by": by, **period}
+    kept = insert(RailReport).values(rail=rail, name=path.name[:200], sha256=sha256, **said)
     kept = kept.on_conflict_do_update(index_elements=["rail", "sha256"], set_=said)
     return (await session.scalars(kept.returning(RailReport.id))).one()
 

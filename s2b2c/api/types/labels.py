@@ -204,6 +204,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "MISSING_THERE": ("对方缺失", "Missing there"),
         "AMOUNT_DIFFERS": ("金额不符", "Amounts differ"),
         "STATE_DIFFERS": ("状态不符", "States differ"),
+        "DUPLICATE": ("重复付款", "Paid twice"),
     },
     "RailReportState": {
         "WAITING": ("等待中", "Waiting"),

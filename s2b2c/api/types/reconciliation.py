@@ -29,6 +29,7 @@ class RailBreakKind(Enum):
     MISSING_THERE = strawberry.enum_value("missing_there", description="We have it, and the rail does not.")
     AMOUNT_DIFFERS = strawberry.enum_value("amount_differs", description="Both have it, with other amounts.")
     STATE_DIFFERS = strawberry.enum_value("state_differs", description="One says it was paid, the other it was not.")
+    DUPLICATE = strawberry.enum_value("duplicate", description="The rail has paid it twice.")
 
 
 @strawberry.type(description="Something of which a rail and we say different (对账差异). Amounts above 0 came in.")
