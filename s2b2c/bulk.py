@@ -154,9 +154,7 @@ async def _begin(db: Database, run_id: int) -> BulkRun | None:
 async def _fetch(db: Database, run: BulkRun, path: Path) -> None:
     async with db.read() as session:
         file = await files.find(session, run.file_id or 0, brand_id=run.brand_id)
-    with path.open("wb") as out:
-        async for piece in await files.read(file):
-            out.write(piece)
+    await files.fetch(file, path)
 
 
 async def _import(db: Database, run: BulkRun, path: Path, report: "_Report") -> None:

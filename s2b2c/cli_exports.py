@@ -5,21 +5,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from s2b2c import cli_finance as finance
 from s2b2c import exports, main_job
 from s2b2c.db import Database
 
-DAY = ["%Y-%m-%d"]
-
-out = Console()
-err = Console(stderr=True)
 app = typer.Typer(no_args_is_help=True, help="Write files for finance and brands.")
 
 Run = Annotated[int, typer.Argument(help="The settlement run.")]
 MaybeRun = Annotated[int | None, typer.Argument(help="The settlement run; or give --from and --until.")]
-From = Annotated[datetime | None, typer.Option("--from", formats=DAY, help="The first day: of payment, or of posting.")]
-Until = Annotated[datetime | None, typer.Option("--until", formats=DAY, help="The first day that is not in it.")]
+From = Annotated[
+    datetime | None, typer.Option("--from", formats=finance.DAY, help="The first day: of payment, or of posting.")
+]
+Until = Annotated[
+    datetime | None, typer.Option("--until", formats=finance.DAY, help="The first day that is not in it.")
+]
 File = Annotated[Path, typer.Option("--out", help="Where to; its SHA-256 goes beside it.")]
 Form = Annotated[exports.Format, typer.Option("--format")]
 Language = Annotated[exports.Language, typer.Option()]
@@ -35,10 +35,10 @@ def _write(context: typer.Context, wanted: exports.Wanted, file: Path) -> None:
     exports.check(wanted)
 
     async def work(db: Database) -> None:
-        with main_job.progress_bar(err) as progress:
-            await main_job.export(db, wanted, file, out, progress)
+        with main_job.progress_bar(finance.err) as progress:
+            await main_job.export(db, wanted, file, finance.out, progress)
 
-    context.obj(work)
+    finance.run(context, work)
 
 
 @app.command("statement-detail")

@@ -12,7 +12,7 @@ from s2b2c import accounts
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, Forbidden, Refused
 from s2b2c.models import Membership
-from s2b2c.money import parse_yuan
+from s2b2c.money import parse_signed_yuan
 
 T = TypeVar("T")
 DAY = ["%Y-%m-%d"]
@@ -48,8 +48,7 @@ async def acting(session: AsyncSession, phone: str | None) -> int | None:
 
 def fen(yuan: str) -> int:
     """Of an amount like 12.50 or -12.50. Raises Refused(BadArgument)."""
-    sign, digits = (-1, yuan[1:]) if yuan.startswith("-") else (1, yuan)
     try:
-        return sign * parse_yuan(digits)
+        return parse_signed_yuan(yuan)
     except ValueError as error:
         raise Refused(BadArgument(f"{yuan[:40]!r} {error}.")) from None

@@ -172,6 +172,13 @@ async def read(file: File) -> AsyncIterator[bytes]:
     return aiter(stored.stream(min_chunk_size=PIECE))
 
 
+async def fetch(file: File, path: Path) -> None:
+    """Copy its bytes to this machine. Raises Refused(NotFound) when they are not there."""
+    with path.open("wb") as out:
+        async for piece in await read(file):
+            out.write(piece)
+
+
 async def pieces_of(path: Path) -> AsyncIterator[bytes]:
     """What `save` takes of a file on this machine."""
     with path.open("rb") as file:

@@ -17,6 +17,11 @@ def parse_yuan(text: str) -> int:
     return int(whole) * 100 + int((cents or "").ljust(2, "0"))
 
 
+def parse_signed_yuan(text: str) -> int:
+    """As `parse_yuan`, of an amount that may begin with a minus: "-49.9" -> -4990. Raises ValueError likewise."""
+    return -parse_yuan(text[1:]) if text.startswith("-") else parse_yuan(text)
+
+
 def format_yuan(amount: int) -> str:
     """ "49.90" of 4990 fen: what exports and tables show, and what `parse_yuan` reads back."""
     sign = "-" if amount < 0 else ""

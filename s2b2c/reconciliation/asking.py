@@ -89,9 +89,7 @@ async def _read(db: Database, it: RailReport, file: File | None, path: Path) -> 
     """Raises Refused."""
     if file is None:
         raise Refused(NotFound("It is not kept any more: upload it again."))
-    with path.open("wb") as copy:
-        async for piece in await files.read(file):
-            copy.write(piece)
+    await files.fetch(file, path)
     now = datetime.now(UTC)
     if it.rail == "bank":
         async with told(db, it) as progress:

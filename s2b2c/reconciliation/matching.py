@@ -52,8 +52,7 @@ async def read_stripe(
             session, "stripe", path, source.sha256, counted.rows, by, now, starts_at=start, ends_at=end
         )
         await session.execute(statements("reconciliation")["keep_breaks"], {"rail": "stripe", "report_id": report_id})
-        closing = {"now": now, "report_id": report_id}
-        await session.execute(statements("reconciliation")["close_breaks"], closing)
+        await session.execute(statements("reconciliation")["close_breaks"], {"now": now, "report_id": report_id})
         return Read(report_id, counted.rows, await _open(session, "stripe"))
 
 

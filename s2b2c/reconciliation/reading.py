@@ -53,11 +53,6 @@ def _text(cell: str) -> str:
     return cell
 
 
-def _amount(cell: str) -> int:
-    sign, digits = (-1, cell[1:]) if cell.startswith("-") else (1, cell)
-    return sign * money.parse_yuan(digits)
-
-
 def _moment(cell: str) -> datetime:
     """Stripe writes UTC."""
     try:
@@ -79,7 +74,7 @@ _STRIPE: Mapping[str, tuple[tuple[str, ...], Cell]] = {
     "category": (("reporting_category",), _name),
     "source": (("source_id",), _maybe),
     "intent_id": (("payment_intent_id",), _maybe),
-    "amount": (("gross",), _amount),
+    "amount": (("gross",), money.parse_signed_yuan),
     "currency": (("currency",), _name),
     "created_at": (("created_utc",), _moment),
 }
@@ -87,7 +82,7 @@ _STRIPE: Mapping[str, tuple[tuple[str, ...], Cell]] = {
 _BANK: Mapping[str, tuple[tuple[str, ...], Cell]] = {
     "key": (("付款附言", "reference"), _name),
     "is_paid": (("付款结果", "result"), _is_paid),
-    "amount": (("金额（元）", "amount (yuan)"), _amount),
+    "amount": (("金额（元）", "amount (yuan)"), money.parse_signed_yuan),
     "reference": (("银行流水号", "bank reference"), _text),
     "reason": (("失败原因", "reason"), _text),
 }
