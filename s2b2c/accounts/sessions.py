@@ -80,7 +80,8 @@ async def refresh(
     """New tokens for an old refresh token, for another membership where one is chosen.
 
     What is answered instead: WrongCredentials for one that is unknown, has expired or was used before, and then the
-    session has ended; NotFound for a membership that the session does not open. Commit whatever it answers.
+    session has ended; NotFound for a membership that the session does not open, or that of a distributor that was
+    eliminated: it signs in for as long as one access token lasts. Commit whatever it answers.
     """
     new = secrets.token_urlsafe(32)
     values = {
@@ -159,7 +160,7 @@ def _signed_in(
     return SignedIn(refresh_token, held, chosen, token, now + ACCESS_LIFETIME)
 
 
-NO_MEMBERSHIP = NotFound("You hold no such membership, or it needs another way to sign in.")
+NO_MEMBERSHIP = NotFound("You hold no such membership, it needs another way to sign in, or its access has ended.")
 _SIGN_IN_AGAIN = WrongCredentials("This token is not one of ours, or its session is over: sign in again.")
 
 _START = text(
@@ -184,7 +185,10 @@ _TURN = text(
           AND s.id = old.session_id AND s.ended_at IS NULL AND s.expires_at > :now
           AND (coalesce(CAST(:account_id AS bigint), old.account_id) IS NULL OR EXISTS (
               SELECT FROM memberships m
-              WHERE m.person_id = s.person_id AND m.account_id = coalesce(CAST(:account_id AS bigint), old.account_id)
+              JOIN accounts a ON a.id = m.account_id
+              LEFT JOIN distributors d ON d.id = a.distributor_id
+              WHERE d.state IS DISTINCT FROM 'eliminated' AND m.person_id = s.person_id
+                AND m.account_id = coalesce(CAST(:account_id AS bigint), old.account_id)
                 AND (s.method = 'password' OR m.role <> ALL (CAST(:staff AS text[])))))
         RETURNING old.session_id, coalesce(CAST(:account_id AS bigint), old.account_id) AS account_id,
                   s.person_id, s.method, least(:token_ends, s.expires_at) AS expires_at

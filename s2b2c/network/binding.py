@@ -48,6 +48,18 @@ class Touch(NamedTuple):
     outcome: Outcome
 
 
+_ELIMINATION = "hashtext('s2b2c.elimination')"
+_KEEP_OUT_TOUCHES = text(f"SELECT pg_advisory_xact_lock({_ELIMINATION})")
+
+
+async def keep_out_touches(session: AsyncSession) -> None:
+    """Until the end of the transaction nobody locks a customer, and so nobody is bound; who did is waited for.
+
+    It is a statement of its own: the next one sees all that touches have done. What follows is short: all orders wait.
+    """
+    await session.execute(_KEEP_OUT_TOUCHES)
+
+
 async def lock_customers(session: AsyncSession, customer_ids: Sequence[int]) -> set[int]:
     """Until the end of the transaction nobody else changes whose customers these are; every touch locks them first.
 
@@ -68,7 +80,7 @@ NO_CUSTOMER = NotFound("There is no such customer: sign in again.")
 _LOCK_CUSTOMERS = text(
     f"""
     SELECT c.id
-    FROM (SELECT {BY_KEY}) AS setting
+    FROM (SELECT {BY_KEY}, pg_advisory_xact_lock_shared({_ELIMINATION})) AS setting
     CROSS JOIN (SELECT id FROM unnest(CAST(:customer_ids AS bigint[])) AS asked (id) ORDER BY id) AS asked
     CROSS JOIN LATERAL (SELECT id FROM customers WHERE id = asked.id AND erased_at IS NULL FOR NO KEY UPDATE) AS c
     """  # noqa: S608  all of it stands in the code
@@ -88,8 +100,9 @@ async def touch(
     """A customer opens a link to a store or to a product in it: the touch of who shared it, or of the store's owner.
 
     Who shared counts while it is active or on watch. A product that has left the store since a link to it was shared
-    is no reason to refuse. Raises Refused(NotFound) for a store that is not open, a share link that is not of this
-    store, a product that the store does not list.
+    is no reason to refuse. A store that closed as its owner was eliminated leads on, as `moved_to` tells; the link of
+    somebody else to it counts for who shared it still. Raises Refused(NotFound) for a store that is not open and leads
+    nowhere, a share link that is not of this store, a product that the open store does not list.
     """
     if not store_slug.isprintable():
         raise Refused(_NO_STORE)
@@ -104,6 +117,7 @@ async def touch(
                 "slug": store_slug,
                 "product_id": product_id,
                 "share_code": share_code,
+                "house": settings().house_store,
                 "now": now,
                 **policy.parameters(),
             },
@@ -114,6 +128,18 @@ async def touch(
     if opened.refusal is not None:
         raise Refused(_NO_LINK if opened.refusal == "no link" else _NO_PRODUCT)
     return Touch(opened.store_id, opened.seller_id, cast(Outcome, opened.outcome))
+
+
+async def moved_to(session: AsyncSession, slug: str) -> str | None:
+    """Where the links of a closed store lead, as the slug of an open one: the oldest of whose customers its own are
+    since its owner was eliminated, else the platform's (setting `house_store`). None for a store that is open, is not
+    there, was closed in another way, or has nowhere to lead to."""
+    if not slug.isprintable():
+        return None
+    found: str | None = await session.scalar(
+        statements("bindings")["moved_to"], {"slug": slug, "house": settings().house_store}
+    )
+    return found
 
 
 async def share(

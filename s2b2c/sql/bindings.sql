@@ -59,19 +59,58 @@ held_binding AS (
     FROM judged_touch
 )
 
+-- name: led
+-- The open store that each `asked_store` (id, distributor_id, state) leads to: itself, or where it closed as its owner was
+-- eliminated, the first one of the new home, or of that one's new home if it was eliminated later; the platform's own if
+-- there is none.
+home AS (
+    SELECT s.id AS asked_id, e.id, e.home_id
+    FROM asked_store s
+    JOIN elimination_stores c ON c.store_id = s.id
+    JOIN eliminations e ON e.id = c.elimination_id AND e.reinstated_at IS NULL
+    WHERE s.state = 'closed'
+    UNION ALL
+    SELECT home.asked_id, e.id, e.home_id
+    FROM home JOIN eliminations e ON e.distributor_id = home.home_id AND e.reinstated_at IS NULL AND e.id > home.id
+), led AS (
+    SELECT id AS asked_id, id AS store_id, distributor_id FROM asked_store WHERE state = 'open'
+    UNION ALL
+    SELECT last.asked_id, it.id, it.distributor_id
+    FROM (SELECT DISTINCT ON (asked_id) asked_id, home_id FROM home ORDER BY asked_id, id DESC) AS last
+    CROSS JOIN LATERAL (
+        SELECT id, distributor_id
+        FROM stores
+        WHERE (distributor_id = last.home_id OR slug = CAST(:house AS text)) AND state = 'open'
+        ORDER BY distributor_id IS DISTINCT FROM last.home_id, id
+        LIMIT 1
+    ) AS it
+)
+
+-- name: moved_to
+WITH RECURSIVE asked_store AS (
+    SELECT id, distributor_id, state FROM stores WHERE slug = CAST(:slug AS text)
+),
+-- include: bindings.led
+SELECT s.slug FROM led JOIN stores s ON s.id = led.store_id WHERE led.store_id <> led.asked_id
+
 -- name: open_link
--- The open store behind a link, and whose link it is: of who shared it while that one earns, else of the store's owner.
-WITH opened AS (
-    SELECT s.id AS store_id, link.id AS share_link_id, coalesce(sharer.id, s.distributor_id) AS distributor_id,
-           coalesce(CAST(:product_id AS bigint), link.product_id) AS product_id,
+-- The open store behind a link, and whose link it is: of who shared it while that one earns, else of the store's owner. A
+-- product counts in the store that was asked for.
+WITH RECURSIVE asked_store AS (
+    SELECT id, distributor_id, state FROM stores WHERE slug = CAST(:slug AS text)
+),
+-- include: bindings.led
+, opened AS (
+    SELECT led.store_id, link.id AS share_link_id, coalesce(sharer.id, led.distributor_id) AS distributor_id,
+           CASE WHEN led.store_id = led.asked_id THEN coalesce(CAST(:product_id AS bigint), link.product_id) END AS product_id,
            CASE WHEN CAST(:share_code AS text) IS NOT NULL AND link.id IS NULL THEN 'no link'
-                WHEN NOT coalesce(CAST(:product_id AS bigint) IN (link.product_id, l.product_id),
+                WHEN led.store_id = led.asked_id
+                 AND NOT coalesce(CAST(:product_id AS bigint) IN (link.product_id, l.product_id),
                                   CAST(:product_id AS bigint) IS NULL) THEN 'no product' END AS refusal
-    FROM stores s
-    LEFT JOIN share_links link ON link.code = CAST(:share_code AS text) AND link.store_id = s.id
+    FROM led
+    LEFT JOIN share_links link ON link.code = CAST(:share_code AS text) AND link.store_id = led.asked_id
     LEFT JOIN distributors sharer ON sharer.id = link.distributor_id AND sharer.state IN ('active', 'watch')
-    LEFT JOIN listings l ON l.store_id = s.id AND l.product_id = CAST(:product_id AS bigint)
-    WHERE s.slug = CAST(:slug AS text) AND s.state = 'open'
+    LEFT JOIN listings l ON l.store_id = led.store_id AND l.product_id = CAST(:product_id AS bigint)
 ), touch AS (
     SELECT CAST(:customer_id AS bigint) AS customer_id, distributor_id, CAST(:now AS timestamptz) AS at,
            store_id, product_id, share_link_id
