@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, output
+from s2b2c.output import Scope
 from tests import factories
 
 OCTOBER = datetime(2026, 9, 30, 16, tzinfo=UTC)
@@ -48,9 +49,7 @@ async def test_output_adds_up_the_days_and_branches_of_a_store(session: AsyncSes
     await _day(session, brand, store, date(2026, 9, 1), 50, 20, units=3, branch_id=2)
     await _day(session, brand, store, date(2026, 9, 2), 7, units=3)
     await _day(session, brand, store, date(2026, 9, 3), 1000)
-    (row,) = await output.by_store(
-        session, brand.id, start=date(2026, 9, 1), end=date(2026, 9, 3), after=None, limit=10
-    )
+    (row,) = await output.by_store(session, Scope(date(2026, 9, 1), date(2026, 9, 3), brand.id), after=None, limit=10)
     assert (row.store.id, row.store.slug, row.output, row.orders, row.units) == (store.id, store.slug, 137, 3, 9)
     assert (row.output_before, row.trend, row.total) == (0, 137, 137)
 
@@ -61,9 +60,7 @@ async def test_the_period_before_is_as_long_and_right_before(session: AsyncSessi
     for day, paid in [(28, 1), (29, 20), (31, 300)]:  # three days from September on: August 29 to 31 come before
         await _day(session, brand, store, date(2026, 8, day), paid)
     await _day(session, brand, store, date(2026, 9, 3), 4000, 500)
-    (row,) = await output.by_store(
-        session, brand.id, start=date(2026, 9, 1), end=date(2026, 9, 4), after=None, limit=10
-    )
+    (row,) = await output.by_store(session, Scope(date(2026, 9, 1), date(2026, 9, 4), brand.id), after=None, limit=10)
     assert (row.output, row.output_before, row.trend) == (3500, 320, 3180)
 
 
@@ -94,7 +91,9 @@ async def test_sorts_and_their_pages(session: AsyncSession, sort: Sort, expected
     for limit in range(1, 6):
         seen: list[tuple[str, int]] = []
         after: tuple[int, ...] | None = None
-        while rows := await output.by_store(session, brand.id, **SEPTEMBER, sort=sort, after=after, limit=limit):
+        while rows := await output.by_store(
+            session, Scope(**SEPTEMBER, brand_id=brand.id), sort=sort, after=after, limit=limit
+        ):
             seen += [(names[row.store.id], getattr(row, sort)) for row in rows]
             after = (getattr(rows[-1], sort), rows[-1].store.id)
             assert {row.total for row in rows} == {1060}
@@ -115,7 +114,7 @@ async def test_region_and_tier_choose_what_is_shown(session: AsyncSession) -> No
     second = (await factories.a_tier(session, rank=2)).id
 
     async def shown(**chosen: Any) -> list[tuple[int, int]]:
-        rows = await output.by_store(session, brand.id, **SEPTEMBER, **chosen, after=None, limit=10)
+        rows = await output.by_store(session, Scope(**SEPTEMBER, brand_id=brand.id, **chosen), after=None, limit=10)
         return [(row.output, row.total) for row in rows]
 
     assert await shown() == [(1000, 1111), (100, 1111), (10, 1111), (1, 1111)]
@@ -137,11 +136,11 @@ async def test_periods_without_a_sale_are_there(session: AsyncSession) -> None:
     await _day(session, brand, one, date(2026, 9, 16), 1000)
     await _day(session, brand, one, date(2026, 9, 17), 9999)
     await _day(session, await factories.a_brand(session), one, date(2026, 9, 3), 9999)
-    span = {"start": date(2026, 9, 2), "end": date(2026, 9, 17)}
+    span: dict[str, Any] = {"start": date(2026, 9, 2), "end": date(2026, 9, 17)}
 
     async def periods(by: Literal["day", "week", "month"], after: date | None = None, limit: int = 100) -> Any:
         key = None if after is None else (after.toordinal(),)
-        rows = await output.by_period(session, brand.id, **span, by=by, after=key, limit=limit)
+        rows = await output.by_period(session, Scope(**span, brand_id=brand.id), by=by, after=key, limit=limit)
         return [tuple(row) for row in rows]
 
     weeks = [
@@ -168,7 +167,7 @@ async def test_periods_without_a_sale_are_there(session: AsyncSession) -> None:
 async def test_months_of_all_lengths(session: AsyncSession) -> None:
     brand = await factories.a_brand(session)
     rows = await output.by_period(
-        session, brand.id, start=date(2028, 1, 31), end=date(2028, 4, 1), by="month", after=None, limit=9
+        session, Scope(date(2028, 1, 31), date(2028, 4, 1), brand.id), by="month", after=None, limit=9
     )
     assert [(row.start, row.since, row.until) for row in rows] == [
         (date(2028, 1, 1), date(2028, 1, 31), date(2028, 2, 1)),
