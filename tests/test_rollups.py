@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, date, datetime
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, orders, ranking
@@ -49,6 +49,22 @@ async def a_sale(
     order.upline, order.upline_tiers, order.upline_states = [seller.id], [seller.tier_id], [seller.state]
     await session.flush()
     return order
+
+
+async def a_refund(session: AsyncSession, order: models.Order, amounts: dict[int, int], at: datetime = NOON) -> None:
+    """What went back of lines, by their numbers: the rows alone, without the money."""
+    lines = await session.scalars(select(models.OrderLine).where(models.OrderLine.order_id == order.id))
+    ids = {line.line_no: line.id for line in lines}
+    named = await session.scalar(select(func.count()).select_from(models.Refund))
+    made = models.Refund(
+        branch_id=order.branch_id, order_id=order.id, reference=f"r{named}", state="applied", refunded_at=at
+    )
+    session.add(made)
+    await session.flush()
+    for line_no, amount in amounts.items():
+        keys = {"branch_id": order.branch_id, "refund_id": made.id, "line_id": ids[line_no]}
+        session.add(models.RefundLine(**keys, quantity=0, amount=amount, supply=0))
+    await session.flush()
 
 
 async def rows(session: AsyncSession, query: str) -> list[tuple[object, ...]]:

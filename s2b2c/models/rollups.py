@@ -1,8 +1,8 @@
-"""Daily totals, kept up by adding each order once; a day is a day in Asia/Shanghai.
+"""Daily totals, kept up by adding each order and each refund once; a day is a day in Asia/Shanghai.
 
-They name only what orders and lines name, which have the foreign keys; checking those again took 45 % of `add_brands`.
-`paid` and `orders` stand on the day of payment, `refunded` on the day the refund succeeds; a reversed refund is taken
-from that day again. Money in fen.
+They name only what orders and lines name, which have the foreign keys; checking those again took 45 % of adding up.
+`paid`, `orders` and `kept` stand on the day of payment, `refunded` on the day the refund succeeds; a reversed refund is
+taken from that day again. `kept` are the orders that are not wholly refunded. Money in fen.
 """
 
 from datetime import date
@@ -21,6 +21,7 @@ class DailySeller(Base):
     __tablename__ = "daily_sellers"
     __table_args__ = (
         CheckConstraint(_NOT_NEGATIVE, name="not_negative"),
+        CheckConstraint("kept BETWEEN 0 AND orders", name="kept"),
         Index("ix_daily_sellers_day", "day"),
         Index(None, "seller_id", "day"),
     )
@@ -32,6 +33,7 @@ class DailySeller(Base):
     units: Mapped[int]
     paid: Mapped[int]
     refunded: Mapped[int]
+    kept: Mapped[int]
 
 
 class DailyBrand(Base):
@@ -51,3 +53,45 @@ class DailyBrand(Base):
     units: Mapped[int]
     paid: Mapped[int]
     refunded: Mapped[int]
+
+
+class DailyProduct(Base):
+    """What a store sold of a product on a day; an order with several products stands in each of them.
+
+    `kept` are the kept orders in which a line of the product is not wholly refunded.
+    """
+
+    __tablename__ = "daily_products"
+    __table_args__ = (
+        CheckConstraint(_NOT_NEGATIVE, name="not_negative"),
+        CheckConstraint("kept BETWEEN 0 AND orders", name="kept"),
+        Index("ix_daily_products_brand_id_day", "brand_id", "day"),
+        Index("ix_daily_products_day", "day", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    store_id: Mapped[int] = mapped_column(primary_key=True)
+    product_id: Mapped[int] = mapped_column(primary_key=True)
+    brand_id: Mapped[int]
+    orders: Mapped[int]
+    kept: Mapped[int]
+    units: Mapped[int]
+    paid: Mapped[int]
+    refunded: Mapped[int]
+
+
+class DailyCustomer(Base):
+    """How many kept orders a customer has with a seller on a day, 0 where all of them were wholly refunded."""
+
+    __tablename__ = "daily_customers"
+    __table_args__ = (
+        CheckConstraint("kept >= 0", name="kept"),
+        Index("ix_daily_customers_day", "day", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+    )
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    seller_id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(primary_key=True)
+    kept: Mapped[int]
