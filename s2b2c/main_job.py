@@ -22,9 +22,10 @@ from s2b2c.exports import Format, Wanted
 from s2b2c.imports import Problem, Progress, Report, import_file
 from s2b2c.imports.kinds import KINDS
 from s2b2c.models import RankingRun, SettlementRun
-from s2b2c.money import format_yuan
+from s2b2c.money import format_percent, format_yuan
 
 SHOWN = 5
+_OUTCOMES = {"tail": "×", "let_off": "豁免", "clear": "", "no_tail": "–"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ async def _ranked(db: Database, job: Job) -> int:
         )
         run_id = await session.scalar(known)
         if run_id is None:
-            policy = await ranking.default_policy(session)
+            policy = await ranking.in_force(session, now=datetime.now(UTC))
             run_id = (await ranking.rank(session, start=job.start, end=job.end, policy=policy)).run_id
     assert run_id is not None
     return run_id
@@ -172,9 +173,31 @@ def show_ranking(
         for it in standings:
             place = f"{it.rank}/{it.members}"
             cells = (it.code, it.name, it.tier, it.region or "–", format_yuan(it.output), str(it.orders), str(it.score))
-            table.add_row(*cells, place, "×" if it.in_tail else "")
+            table.add_row(*cells, place, _OUTCOMES[it.outcome])
         table.add_section()
     console.print(table)
+
+
+def show_foresight(console: Console, title: str, foresight: ranking.Foresight) -> None:
+    """What a policy would have done, period by period, and who would have got a notice."""
+    numbers = ("ranked\n参评", "tail\n末位", "let off\n豁免", "notices\n通知", "again\n再次末位", "fallen\n原居前半")
+    table = empty_table(title, ("period\n期间",), numbers)
+    for it in foresight.periods:
+        again = f"{it.returned}/{it.in_tail_before}"
+        counts = (it.ranked, it.in_tail, it.let_off, it.noticed, again, it.fallen)
+        table.add_row(ranking.period(it.start, it.end), *map(str, counts))
+    console.print(table)
+    stability = "–" if foresight.stability_bps is None else format_percent(foresight.stability_bps)
+    console.print(
+        f"{foresight.hits} would have got a notice, {foresight.hits_above_median} of them once above the median; "
+        f"{stability} of a tail stand in the next one again",
+        highlight=False,
+    )
+    for hit in foresight.shown:
+        above = ", once above the median" if hit.was_above_median else ""
+        start, end = foresight.periods[hit.period - 1][:2]
+        told = f"  {hit.code} {hit.name}: {ranking.period(start, end)}, {hit.periods_in_tail} times in the tail{above}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 async def show_settlement(db: Database, run_id: int, console: Console) -> None:

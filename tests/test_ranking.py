@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,12 +13,13 @@ from s2b2c import models, ranking
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, PeriodOpen, Refusal, Refused
 from tests import factories
-from tests.test_rollups import NOON, a_sale
+from tests.test_rollups import NOON, a_refund, a_sale
 
 START, END = date(2025, 6, 1), date(2025, 7, 1)
 LONG_AGO = date(2024, 1, 1)
 IN_MAY = datetime(2025, 5, 20, 4, tzinfo=UTC)
 LISTED = datetime(2025, 1, 1, tzinfo=UTC)
+YEAR = timedelta(days=365)
 
 
 async def a_policy(session: AsyncSession, **terms: int) -> models.RankingPolicy:
@@ -43,9 +44,12 @@ async def a_seller(
     joined_on: date = LONG_AGO,
     customer: models.Customer | None = None,
     at: datetime = NOON,
+    with_history: bool = True,
 ) -> models.Distributor:
     """A distributor with one order per amount, each of a customer of its own unless one is given."""
-    seller = await factories.a_distributor(session, region=region, rank=rank, state=state, joined_on=joined_on)
+    seller = await factories.a_distributor(
+        session, region=region, rank=rank, state=state, joined_on=joined_on, with_history=with_history
+    )
     await sell(session, seller, *paid, customer=customer, at=at)
     return seller
 
@@ -68,6 +72,21 @@ async def refund(session: AsyncSession, seller: models.Distributor, amount: int)
     """What the daily totals will hold after a refund."""
     day = models.DailySeller
     await session.execute(update(day).where(day.seller_id == seller.id).values(refunded=day.refunded + amount))
+
+
+async def refund_line(session: AsyncSession, paid: int) -> None:
+    """All of the one line of this amount goes back."""
+    line = (await session.scalars(select(models.OrderLine).where(models.OrderLine.paid == paid))).one()
+    order = await session.get_one(models.Order, (line.branch_id, line.order_id))
+    await a_refund(session, order, {line.line_no: paid})
+
+
+async def spans(session: AsyncSession, distributor: models.Distributor, *begun: tuple[str, datetime]) -> None:
+    """Its history: a state from a time on, up to the next one."""
+    for (state, start), end in zip(begun, [*(start for _, start in begun[1:]), None], strict=True):
+        places = {"parent_id": distributor.parent_id, "tier_id": distributor.tier_id, "state": state}
+        session.add(models.DistributorHistory(distributor_id=distributor.id, during=Range(start, end), **places))
+    await session.flush()
 
 
 async def scores(
@@ -209,18 +228,14 @@ async def test_a_gift_is_sold_and_a_refunded_line_is_not(session: AsyncSession) 
     for position, variant in enumerate((gift, kept, returned), start=1):
         (await factories.a_listing(session, store, variant.product_id, position=position)).listed_at = LISTED
     await a_sale(session, store, (gift, 1, 0, 0), (kept, 1, 100, 0), (returned, 1, 200, 0))
-    line = (await session.scalars(select(models.OrderLine).where(models.OrderLine.paid == 200))).one()
-    line.refunded, line.platform = 200, line.platform - 200
-    await session.flush()
+    await refund_line(session, 200)
     score = (await scores(session, await a_policy(session)))[owner.id]
     assert (score.orders, score.listings, score.listings_sold, score.sell_through_bps) == (1, 3, 2, 6666)
 
 
 async def test_a_wholly_refunded_order_is_none(session: AsyncSession) -> None:
     seller = await a_seller(session, 100, 200, 0)
-    line = (await session.scalars(select(models.OrderLine).where(models.OrderLine.paid == 100))).one()
-    line.refunded, line.platform = 100, line.platform - 100
-    await session.flush()
+    await refund_line(session, 100)
     score = (await scores(session, await a_policy(session)))[seller.id]
     assert (score.orders, score.customers) == (2, 2)
 
@@ -267,15 +282,8 @@ async def test_who_is_ranked(session: AsyncSession) -> None:
         await a_seller(session, 100, state=state)
     midnight = datetime(2025, 4, 1, 16, tzinfo=UTC)
     for back_at in (midnight, midnight + timedelta(seconds=1)):
-        reinstated = await a_seller(session, 100)
-        await session.execute(
-            insert(models.DistributorHistory).values(
-                distributor_id=reinstated.id,
-                during=Range(datetime(2025, 1, 1, tzinfo=UTC), back_at),
-                tier_id=reinstated.tier_id,
-                state="eliminated",
-            )
-        )
+        reinstated = await a_seller(session, 100, with_history=False)
+        await spans(session, reinstated, ("active", NOON - YEAR), ("eliminated", LISTED), ("active", back_at))
         ranked.append(reinstated)
     found = await scores(session, await a_policy(session, grace_days=90))
     assert sorted(found) == [one.id for one in ranked[:3]]
@@ -346,9 +354,9 @@ async def test_top_and_tail(session: AsyncSession) -> None:
     best, _, third, last = [sellers[index] for index in (3, 0, 2, 1)]
     tier = (await factories.a_tier(session)).name
     expected = [
-        ranking.Standing(best.code, best.name, tier, "华东", 400, 1, 10000, 1, 4, in_tail=False),
-        ranking.Standing(third.code, third.name, tier, "华东", 200, 1, 3333, 3, 4, in_tail=True),
-        ranking.Standing(last.code, last.name, tier, "华东", 100, 1, 0, 4, 4, in_tail=True),
+        ranking.Standing(best.code, best.name, tier, "华东", 400, 1, 10000, 1, 4, "clear"),
+        ranking.Standing(third.code, third.name, tier, "华东", 200, 1, 3333, 3, 4, "tail"),
+        ranking.Standing(last.code, last.name, tier, "华东", 100, 1, 0, 4, 4, "tail"),
     ]
     assert run.top == expected[:1]
     assert run.tail == expected[2:]
@@ -419,9 +427,9 @@ async def test_two_at_once_leave_one_run(db: Database) -> None:
 
 
 async def test_the_default_policy(session: AsyncSession) -> None:
-    policy = await ranking.default_policy(session)
-    again = await ranking.default_policy(session)
-    assert (policy.id, policy.code) == (again.id, "default")
+    policy = await ranking.in_force(session, now=NOON)
+    again = await ranking.in_force(session, now=NOON)
+    assert (policy.id, policy.code, policy.version, policy.published_at) == (again.id, "default", 1, NOON)
     assert sum(getattr(policy, f"{metric}_weight_bps") for metric in models.ranking.METRICS) == 10000
     assert (policy.min_cohort, policy.min_orders, policy.grace_days, policy.tail_bps) == (5, 10, 90, 1000)
 

@@ -10,7 +10,9 @@ from tests.bench import (
     clamp,
     concurrency,
     exports,
+    offboarding,
     ordering,
+    ranking,
     scaling,
     selecting,
     settling,
@@ -31,6 +33,8 @@ async def bench(server_url: str, sample: bool) -> list[str]:  # noqa: FBT001  al
         accrual,
         settling,
         exports,
+        offboarding,
+        ranking,
         concurrency,
         scaling,
     ):

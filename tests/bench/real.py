@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
-from s2b2c import audit, main_job
+from s2b2c import audit, main_job, ranking
 from s2b2c.config import state_dir
 from s2b2c.db import Database, migrate
+from s2b2c.ranking import Terms
 from tests.bench.server import fresh_database, real_year, server, timed, told_progress
 from tests.complete_journey_oracle import Sale, Totals, read_world, tally
 
@@ -117,11 +118,37 @@ async def main_job_on(url: str, folder: Path) -> int:
         with timed("audit"), told_progress() as progress:
             async with db.snapshot() as session:
                 breaches = await audit.audit(session, progress=partial(progress, "auditing"))
+        with timed("rankings"):
+            await rankings(db)
     finally:
         await db.close()
     for breach in breaches:
         print(breach)
     return len(breaches)
+
+
+async def rankings(db: Database) -> None:
+    """Twelve months ranked and acted on, one after the other; then what two policies would have done."""
+    months = ranking.months(date(2018, 1, 1), 12)
+    now = datetime.now(UTC)
+    async with db.write() as session:
+        policy = await ranking.in_force(session, now=now)
+        gentle = await ranking.draft(session, "gentle", Terms(tail_bps=500, strikes=3), by=None, now=now)
+    numbers = ("ranked", "tail", "struck", "notices", "cleared")
+    table = main_job.empty_table(f"{policy.code} {policy.version}, strikes {policy.strikes}", ("month",), numbers)
+    for start, end in months:
+        async with db.write() as session:
+            run = await ranking.rank(session, start=start, end=end, policy=policy, shown=0)
+        assert run.run_id is not None
+        async with db.write() as session:
+            acted = await ranking.act(session, run.run_id, by=None, account_id=None, now=datetime.now(UTC))
+        table.add_row(f"{start:%Y-%m}", *map(str, (run.ranked, run.in_tail, *acted)))
+    Console().print(table)
+    for one in (policy, gentle):
+        async with db.write() as session:
+            foresight = await ranking.simulate(session, one, months, shown=5)
+        title = f"Dry run: {one.code}, tail {one.tail_bps} bps, strikes {one.strikes}"
+        main_job.show_foresight(Console(), title, foresight)
 
 
 async def compare(url: str, totals: Totals) -> int:

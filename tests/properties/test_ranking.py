@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, ranking
 from tests import factories
+from tests.test_rollups import a_refund
 
 START, END = date(2025, 6, 11), date(2025, 6, 21)
 BEFORE = date(2025, 6, 1)
@@ -28,6 +28,8 @@ class Sale:
     day: date
     lines: list[tuple[int, int, int]]
     """(product, paid, refunded)."""
+    refunded_on: date
+    """Not before the day of the sale."""
 
 
 @dataclass
@@ -42,7 +44,6 @@ class Member:
 class Network:
     members: list[Member]
     sales: list[Sale]
-    refunds: dict[tuple[int, date], int]
     listings: dict[tuple[int, int], date]
     """By (store, product): the day it was listed."""
 
@@ -92,11 +93,15 @@ def networks(draw: st.DrawFn) -> Network:
     line = st.tuples(product, amounts, st.sampled_from([0, 0, 0, 5000, 10000])).map(
         lambda drawn: (drawn[0], drawn[1], drawn[1] * drawn[2] // 10000)
     )
-    sale = st.builds(Sale, someone, someone, st.integers(0, 3), days, st.lists(line, min_size=1, max_size=3))
+    sale = st.builds(
+        lambda seller, store, customer, day, lines, later: Sale(
+            seller, store, customer, day, lines, day + timedelta(days=later)
+        ),
+        *(someone, someone, st.integers(0, 3), days, st.lists(line, min_size=1, max_size=3), st.integers(0, 12)),
+    )
     return Network(
         draw(st.lists(members, min_size=size, max_size=size)),
         draw(st.lists(sale, min_size=size, max_size=20)),
-        draw(st.dictionaries(st.tuples(someone, days), amounts, max_size=8)),
         draw(st.dictionaries(st.tuples(someone, product), days, max_size=8)),
     )
 
@@ -128,11 +133,12 @@ def count(network: Network) -> list[Numbers]:
             found[sale.store].sold |= {
                 product for product, line_paid, refunded in sale.lines if line_paid == 0 or refunded < line_paid
             }
-    for (key, day), amount in network.refunds.items():
-        if BEFORE <= day < START:
-            found[key].before -= amount
-        elif START <= day < END:
-            found[key].refunded += amount
+    for sale in network.sales:
+        amount = sum(refunded for _, _, refunded in sale.lines)
+        if BEFORE <= sale.refunded_on < START:
+            found[sale.seller].before -= amount
+        elif START <= sale.refunded_on < END:
+            found[sale.seller].refunded += amount
     for (store, product), day in network.listings.items():
         if day < END:
             found[store].listed.add(product)
@@ -215,7 +221,12 @@ async def a_network(session: AsyncSession, network: Network) -> list[models.Dist
     """The rows of `network`, rolled up and with its refunds added; distributors in the order of their numbers."""
     members = [
         await factories.a_distributor(
-            session, rank=member.tier, region=member.region, state=member.state, joined_on=member.joined_on
+            session,
+            rank=member.tier,
+            region=member.region,
+            state=member.state,
+            joined_on=member.joined_on,
+            with_history=True,
         )
         for member in network.members
     ]
@@ -236,23 +247,12 @@ async def a_network(session: AsyncSession, network: Network) -> list[models.Dist
         seller = members[sale.seller]
         order.state, order.paid_at, order.seller_id = "paid", noon(sale.day), seller.id
         order.upline, order.upline_tiers, order.upline_states = [seller.id], [seller.tier_id], [seller.state]
-        lines = select(models.OrderLine).where(models.OrderLine.order_id == order.id).order_by(models.OrderLine.line_no)
-        for line, (_, _, refunded) in zip(await session.scalars(lines), sale.lines, strict=True):
-            line.refunded, line.platform = refunded, line.platform - refunded
-    await session.flush()
+        await session.flush()
+        back = {line_no: refunded for line_no, (_, _, refunded) in enumerate(sale.lines, start=1) if refunded}
+        if back:
+            await a_refund(session, order, back, noon(sale.refunded_on))
     while await ranking.roll_up(session, limit=7):
         pass
-    for (key, day), amount in network.refunds.items():
-        zero = {"orders": 0, "units": 0, "paid": 0, "refunded": amount}
-        row = upsert(models.DailySeller).values(
-            branch_id=members[key].branch_id, seller_id=members[key].id, day=day, **zero
-        )
-        await session.execute(
-            row.on_conflict_do_update(
-                index_elements=["branch_id", "seller_id", "day"],
-                set_={"refunded": models.DailySeller.refunded + row.excluded.refunded},
-            )
-        )
     return members
 
 
