@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,8 +25,10 @@ from s2b2c import (
     backup,
     cli_accounts,
     cli_exports,
+    cli_network,
     cli_payouts,
     cli_plans,
+    cli_ranking,
     cli_reconcile,
     cli_settlements,
     crypto,
@@ -38,7 +40,6 @@ from s2b2c import (
     metrics,
     payments,
     processes,
-    ranking,
     resealing,
     worker,
 )
@@ -56,7 +57,6 @@ ROLLUPS_EVERY = timedelta(seconds=15)
 T = TypeVar("T")
 Kind = Literal["tiers", "network", "catalogue", "stores", "listings", "plans", "orders"]
 Role = Literal["distributor", "brand", "finance", "operator"]
-DAY = ["%Y-%m-%d"]
 
 out = Console()
 err = Console(stderr=True)
@@ -67,8 +67,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_exports.app, name="export")
+app.add_typer(cli_network.app, name="network")
 app.add_typer(cli_plans.app, name="plan")
+app.add_typer(cli_ranking.app, name="rank")
 app.add_typer(cli_settlements.app, name="settle")
+app.add_typer(cli_ranking.app, name="rank")
 app.add_typer(cli_payouts.app, name="pay")
 app.add_typer(cli_reconcile.app, name="reconcile")
 app.add_typer(cli_accounts.app, name="operator")
@@ -156,27 +159,6 @@ def import_(
             await main_job.index_products(db, progress)
         if refused:
             raise CommandError(f"{refused} of {len(files)} files refused")
-
-    _run(work)
-
-
-@app.command()
-def rank(
-    start: Annotated[datetime, typer.Option("--from", formats=DAY, help="First day.")],
-    end: Annotated[datetime, typer.Option("--to", formats=DAY, help="Day after the last.")],
-    dry_run: Annotated[bool, typer.Option(help="Show the ranking, keep nothing.")] = False,
-) -> None:
-    """Rank the distributors over a period and freeze the result; the same period again replaces it."""
-
-    async def work(db: Database) -> None:
-        with main_job.progress_bar(err) as progress:
-            await main_job.roll_up(db, progress)
-        async with db.write() as session:
-            policy = await ranking.default_policy(session)
-            result = await ranking.rank(session, start=start.date(), end=end.date(), policy=policy, dry_run=dry_run)
-        main_job.show_ranking(out, start.date(), end.date(), result.top, result.tail)
-        kept = "nothing was kept" if result.run_id is None else f"run {result.run_id}"
-        out.print(f"{result.ranked} ranked, {result.in_tail} in the tail, {kept}", highlight=False)
 
     _run(work)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from s2b2c import cli_finance as finance
-from s2b2c import exports, main_job
+from s2b2c import exports, main_job, output
 from s2b2c.db import Database
 
 app = typer.Typer(no_args_is_help=True, help="Write files for finance and brands.")
@@ -146,3 +146,36 @@ def ledger_journal(
 ) -> None:
     """Every transfer of a period, with its accounts by name."""
     _write(context, exports.Wanted("ledger_journal", None, _day(start), _day(end), form, language, encoding), file)
+
+
+@app.command("sales")
+def sales(
+    context: typer.Context,
+    report: Annotated[exports.SalesReport, typer.Argument(help="Which report.")],
+    start: From,
+    end: Until,
+    file: File,
+    brand: Annotated[str | None, typer.Option(help="The name of a brand; all of them.")] = None,
+    product: Annotated[str | None, typer.Option(help="The code of a product of the brand.")] = None,
+    store: Annotated[str | None, typer.Option(help="The slug of a store.")] = None,
+    region: Annotated[str | None, typer.Option(help="Of the stores.")] = None,
+    tier: Annotated[str | None, typer.Option(help="The code of the owners' tier.")] = None,
+    form: Form = "csv",
+    language: Language = "zh",
+    encoding: Encoding = "utf-8",
+) -> None:
+    """What stores sold (产值), from the top down, or what they listed in vain."""
+    assert start is not None
+    assert end is not None
+    days = output.Scope(start.date(), end.date(), region=region)
+    exports.check_sales(exports.SalesWanted(report, days, form, language, encoding))
+
+    async def work(db: Database) -> None:
+        async with db.snapshot() as session:
+            scope = await exports.named_scope(session, days, brand=brand, product=product, store=store, tier=tier)
+            wanted = exports.SalesWanted(report, scope, form, language, encoding)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            written = await exports.write_sales(session, wanted, out=file)
+        finance.say(f"{file} ({written.rows:,} rows, sha256 {written.sha256})")
+
+    finance.run(context, work)

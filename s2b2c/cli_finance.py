@@ -1,7 +1,7 @@
-"""What the commands of finance share: who acts, and amounts as people type them."""
+"""What the commands of finance and of rankings share: who acts, and amounts as people type them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -35,14 +35,17 @@ def say(words: str) -> None:
     out.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
-async def acting(session: AsyncSession, phone: str | None) -> int | None:
-    """The person who acts, None for the command line. Raises Refused: BadArgument, NotFound, Forbidden."""
+async def acting(
+    session: AsyncSession, phone: str | None, role: Literal["finance", "operator"] = "finance"
+) -> int | None:
+    """The person who acts in this role, None for the command line. Raises Refused: BadArgument, NotFound, Forbidden."""
     if phone is None:
         return None
     person_id = await accounts.person_of(session, phone)
-    held = select(Membership.person_id).where(Membership.person_id == person_id, Membership.role == "finance")
+    held = select(Membership.person_id).where(Membership.person_id == person_id, Membership.role == role)
     if await session.scalar(held) is None:
-        raise Refused(Forbidden("This person is none of finance: an operator invites it first."))
+        none = "no operator" if role == "operator" else "none of finance"
+        raise Refused(Forbidden(f"This person is {none}: an operator invites it first."))
     return person_id
 
 

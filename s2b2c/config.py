@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Days that a binding lasts under the policy `window`."""
     binding_protection_days: int = Field(7, ge=0, le=36_500)
     """Days of those in which nobody else takes the customer over."""
+    house_store: str = ""
+    """The slug of the platform's own store: where links to a closed store lead when nobody else takes its customers."""
     minimum_payout: int = Field(100, ge=0)
     """Fen below which a statement is carried into the next one."""
     debt_offset_bps: int = Field(5_000, ge=0, le=10_000)

@@ -103,10 +103,11 @@ SortKey = tuple[SQLColumnExpression[Any], Literal["up", "down"]]
 """An integer column that is never NULL, and which way it runs."""
 
 
-def page(query: Select[*Row_], *order: SortKey, after: tuple[int, ...] | None, limit: int) -> Select[*Row_]:
-    """The `limit` rows of `query` behind the key `after`, in this order. Together the columns name a row.
+def page(query: Select[*Row_], *order: SortKey, after: tuple[int, ...] | None, limit: int | None) -> Select[*Row_]:
+    """The `limit` rows of `query` behind the key `after`, in this order; without a limit all of them.
 
-    A page is found by the key of the last row before it, so rows that come and go elsewhere do not move it.
+    Together the columns name a row. A page is found by the key of the last row before it,
+    so rows that come and go elsewhere do not move it.
     """
     if after is not None:
         columns, ways = zip(*order, strict=True)

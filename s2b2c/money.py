@@ -29,5 +29,6 @@ def format_yuan(amount: int) -> str:
 
 
 def format_percent(bps: int) -> str:
-    """ "12.5%" of 1250 basis points."""
-    return f"{bps // 100}.{bps % 100:02d}".rstrip("0").rstrip(".") + "%"
+    """ "12.5%" of 1250 basis points, "-0.5%" of -50."""
+    sign = "-" if bps < 0 else ""
+    return sign + f"{abs(bps) // 100}.{abs(bps) % 100:02d}".rstrip("0").rstrip(".") + "%"

@@ -38,6 +38,23 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
         "zh": "你的账号已恢复：{reason}",
         "en": "You are active again: {reason}",
     },
+    "eliminated": {
+        "zh": "你已退出分销网络：{reason}。店铺已关闭（{stores} 家），{customers} 位顾客与 {downlines} 位下级已转给"
+        "{home}；未结佣金 {open_amount} 元仍会结算支付。你仍可登录查看通知、结算单与打款，并填写收款信息。",
+        "en": "You have left the network: {reason}. Your stores are closed ({stores}), {customers} customers and "
+        "{downlines} downlines are with {home} now; open commissions of {open_amount} yuan are still settled and paid. "
+        "You can sign in to read notices, statements and payouts, and to say where money goes.",
+    },
+    "took_over": {
+        "zh": "{name} 已退出分销网络，其 {customers} 位顾客与 {downlines} 位下级现归你。",
+        "en": "{name} has left the network: {customers} customers and {downlines} downlines of it are yours now.",
+    },
+    "elimination_undone": {
+        "zh": "你已恢复：{reason}。重新开放店铺 {stores} 家，归还顾客 {customers} 位、下级 {downlines} 位。"
+        "请重新登录。",
+        "en": "You are active again: {reason}. {stores} of your stores are open, {customers} customers and {downlines} "
+        "downlines are yours again. Sign in anew.",
+    },
     "listing_clamped": {
         "zh": "「{product}」在店铺「{store}」的售价由 {old_price} 元改为 {new_price} 元：限价或你的拿货价有变。",
         "en": "“{product}” in “{store}” now costs {new_price} yuan, not {old_price}: its band or your cost has moved.",
@@ -105,6 +122,38 @@ _WORDS: Mapping[str, Mapping[Language, str]] = {
         "zh": "平台已重新上架「{product}」，店铺可以再次选品。",
         "en": "The platform has listed “{product}” again: stores can choose it anew.",
     },
+    "ranking_watched": {
+        "zh": "{period} 排名：你在同组 {members} 人中列第 {rank} 名，处于末位（第 {strikes} 次，满 {limit} 次"
+        "将收到通知）。最需改进：{improve}。",
+        "en": "{period}: place {rank} of {members}, in the tail. Strike {strikes}; with {limit} there is a notice. "
+        "What would help most: {improve}.",
+    },
+    "ranking_noticed": {
+        "zh": "{period} 排名：你在同组 {members} 人中列第 {rank} 名，第 {strikes} 次处于末位，可能被淘汰。"
+        "{until} 前可申诉；之后由平台人员决定。最需改进：{improve}。",
+        "en": "{period}: place {rank} of {members}, in the tail, strike {strikes}: you may be eliminated. You "
+        "can appeal until {until}; after that a person decides. What would help most: {improve}.",
+    },
+    "ranking_cleared": {
+        "zh": "{period} 排名：你在同组 {members} 人中列第 {rank} 名，已离开末位，观察与通知全部取消。",
+        "en": "{period}: place {rank} of {members}, out of the tail: watch and notice are over.",
+    },
+    "appeal_upheld": {
+        "zh": "你的申诉成立，末位记录已清除：{reason}",
+        "en": "Your appeal was upheld, your strikes are gone: {reason}",
+    },
+    "appeal_rejected": {
+        "zh": "你的申诉未被采纳，平台将决定是否淘汰：{reason}",
+        "en": "Your appeal was rejected, and the platform decides whether you are eliminated: {reason}",
+    },
+    "ranking_spared": {
+        "zh": "平台决定不淘汰，末位记录已清除：{reason}",
+        "en": "The platform has decided that you stay, your strikes are gone: {reason}",
+    },
+    "improvement_planned": {
+        "zh": "平台为你制定了改进计划：{reason}",
+        "en": "The platform has made a plan with you to get better: {reason}",
+    },
 }  # fmt: skip
 _LISTING: Mapping[str, Mapping[Language, str]] = {
     "withdrawn": {"zh": "「{product}」（{store}）下架", "en": "“{product}” ({store}) withdrawn"},
@@ -120,13 +169,16 @@ _NOBODY: Mapping[Language, str] = {"zh": "平台", "en": "the platform"}
 
 
 def words(kind: str, facts: Mapping[str, Any], language: Language) -> str:
-    """What a notice says. Facts whose name ends in `price` or `amount` are fen, shown in yuan; lists hold listings."""
+    """What a notice says. Facts whose name ends in `price` or `amount` are fen, shown in yuan; lists hold listings, and
+    what differs by language is there in each."""
     return _WORDS[kind][language].format(**{name: _shown(name, value, language) for name, value in facts.items()})
 
 
 def _shown(name: str, value: Any, language: Language) -> Any:
     if value is None:
         return _NOBODY[language]
+    if isinstance(value, dict):
+        return value[language]
     if isinstance(value, list):
         return _BETWEEN[language].join(_listing(listing, language) for listing in value)
     return format_yuan(value) if name.endswith(("price", "amount")) else value

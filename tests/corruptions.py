@@ -49,3 +49,27 @@ SETTLEMENT = {
            VALUES (999, {run}, {seller}, '少算', '2026-10-02 00:00:00+00')""",
     ),
 }
+RECRUITING = {
+    "seat_places": wrong("seats {seat}", "UPDATE seats SET taken = 2 WHERE id = {seat}"),
+    "approved_applications": wrong(
+        "seat_applications {approved}",
+        "DELETE FROM memberships WHERE person_id = {person} AND role = 'distributor'",
+    ),
+    "application_events": wrong(
+        ("seat_applications {rejected}", "seat_applications {waiting}"),
+        "DELETE FROM seat_application_events WHERE application_id = {rejected} AND kind = 'rejected'",
+        "UPDATE seat_applications SET state = 'withdrawn', decided_at = submitted_at WHERE id = {waiting}",
+    ),
+}
+
+ROLLUPS = {
+    "daily_customers": wrong(
+        "daily_customers {branch}/2001-01-01/{seller}/999",
+        "INSERT INTO daily_customers (branch_id, day, seller_id, customer_id, kept) VALUES ({branch}, '2001-01-01', {seller}, 999, 1)",
+    ),
+    "daily_products": wrong(
+        "daily_products {branch}/2001-01-01/{store}/999",
+        "INSERT INTO daily_products (branch_id, day, store_id, product_id, brand_id, orders, kept, units, paid, refunded) "
+        "VALUES ({branch}, '2001-01-01', {store}, 999, {brand}, 0, 0, 0, 0, 0)",
+    ),
+}

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, settlements
 from s2b2c.accounts import account_of
+from s2b2c.config import SHANGHAI
 
 _numbers = count(1)
 EVER: Range[datetime] = Range(None, None)
@@ -33,6 +34,7 @@ async def a_distributor(
     state: str = "active",
     region: str = "华东",
     joined_on: date = date(2026, 1, 1),
+    with_history: bool = False,
 ) -> models.Distributor:
     tier = await a_tier(session, rank=rank)
     number = await session.scalar(func.nextval("distributors_id_seq"))
@@ -50,6 +52,11 @@ async def a_distributor(
     )
     session.add(distributor)
     await session.flush()
+    if with_history:  # it has stood so since it joined
+        since = datetime(joined_on.year, joined_on.month, joined_on.day, tzinfo=SHANGHAI)
+        places = {"parent_id": distributor.parent_id, "tier_id": tier.id, "state": state}
+        session.add(models.DistributorHistory(distributor_id=number, during=Range(since, None), **places))
+        await session.flush()
     return distributor
 
 

@@ -21,7 +21,11 @@ _NAMED = {
     "customers": "SELECT ref FROM customers",
     "daily_brands": "SELECT s.slug, b.name, x.day, x.orders, x.units, x.paid, x.refunded FROM daily_brands x "
     "JOIN stores s ON s.id = x.store_id JOIN brands b ON b.id = x.brand_id",
-    "daily_sellers": "SELECT d.code, x.day, x.orders, x.units, x.paid, x.refunded FROM daily_sellers x "
+    "daily_customers": "SELECT d.code, c.ref, x.day, x.kept FROM daily_customers x "
+    "JOIN distributors d ON d.id = x.seller_id JOIN customers c ON c.id = x.customer_id",
+    "daily_products": "SELECT s.slug, p.code, x.day, x.orders, x.kept, x.units, x.paid, x.refunded FROM daily_products x "
+    "JOIN stores s ON s.id = x.store_id JOIN products p ON p.id = x.product_id",
+    "daily_sellers": "SELECT d.code, x.day, x.orders, x.units, x.paid, x.refunded, x.kept FROM daily_sellers x "
     "JOIN distributors d ON d.id = x.seller_id",
     "distributor_history": "SELECT d.code, p.code, t.code, h.state, h.during FROM distributor_history h "
     "JOIN distributors d ON d.id = h.distributor_id JOIN tiers t ON t.id = h.tier_id "
@@ -79,6 +83,10 @@ _NOT_IMPORTED = {
     "cohort_counts",
     "cohort_products",
     "disputes",
+    "elimination_bindings",
+    "elimination_moves",
+    "elimination_stores",
+    "eliminations",
     "files",
     "finance_exports",
     "identities",
@@ -101,15 +109,20 @@ _NOT_IMPORTED = {
     "product_revisions",
     "rail_breaks",
     "rail_reports",
+    "ranking_exemptions",
     "ranking_policies",
     "ranking_runs",
     "ranking_scores",
     "rate_limits",
+    "recruiting_codes",
     "refresh_tokens",
     "refund_lines",
     "refund_requests",
     "refunds",
     "refused_touches",
+    "seat_application_events",
+    "seat_applications",
+    "seats",
     "selectable_products",
     "sessions",
     "settlement_runs",
@@ -121,6 +134,8 @@ _NOT_IMPORTED = {
     "stripe_accounts",
     "stripe_events",
     "supply_orders",
+    "tail_cases",
+    "tail_steps",
     "tax_brackets",
     "tax_deductions",
     "withholding_policies",

@@ -11,7 +11,9 @@ from s2b2c import audit, catalogue, models, orders, ranking, settlements
 from s2b2c.orders import Parcel, Refund, RefundedLine, ship
 from s2b2c.sql import statements
 from tests import factories
-from tests.corruptions import SETTLEMENT, Corruption, wrong
+from tests.corruptions import RECRUITING, ROLLUPS, SETTLEMENT, Corruption, wrong
+from tests.ranking_corruptions import RANKING, ranked
+from tests.test_offboarding_at_once import CORRUPTIONS as OF_OFFBOARDING
 from tests.test_payouts_audit import CORRUPTIONS as OF_PAYOUTS
 
 PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
@@ -89,7 +91,7 @@ async def _a_world(session: AsyncSession) -> dict[str, int | str]:
     assert await ranking.roll_up(session) == 5
     settled = await settlements.settle(session, cutoff=CUTOFF, now=CUTOFF)
     assert settled is not None
-    names["run"] = settled.run_id
+    names |= {"run": settled.run_id, **await ranked(session, seller.id, top.id, parent.id)}
     accounts = await session.execute(
         text("SELECT CASE rail WHEN 'stripe' THEN rail ELSE kind END, min(id) FROM ledger_accounts GROUP BY 1")
     )
@@ -286,6 +288,8 @@ CORRUPTIONS = {
         "UPDATE ledger_checkpoints SET debits = debits + 1, credits = credits + 1 WHERE account_id = {a_escrow}",
     ),
     **SETTLEMENT,
+    **RANKING,
+    **ROLLUPS,
     "tree": wrong("distributors {seller}", "UPDATE distributors SET ancestors[3] = 999 WHERE id = {seller}"),
     "current_history": wrong(
         "distributors {parent}", "UPDATE distributor_history SET state = 'watch' WHERE distributor_id = {parent}"
@@ -366,8 +370,8 @@ CHECKS = statements("audit").keys()
 
 
 def test_every_check_has_a_corruption() -> None:
-    """Those of payouts are in `test_payouts_audit`, on a run that is paid."""
-    assert CORRUPTIONS.keys() | OF_PAYOUTS.keys() == CHECKS
+    """Those of payouts are in `test_payouts_audit`, on a run that is paid; of off-boarding beside its tests."""
+    assert CORRUPTIONS.keys() | OF_PAYOUTS.keys() | RECRUITING.keys() | OF_OFFBOARDING.keys() == CHECKS
 
 
 async def test_a_consistent_world_is_clean(session: AsyncSession) -> None:

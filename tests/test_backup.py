@@ -61,7 +61,7 @@ async def world(server_url: str, template: str) -> str:
     async with db.write() as session:
         await ranking.roll_up(session)
     async with db.write() as session:
-        policy = await ranking.default_policy(session)
+        policy = await ranking.in_force(session, now=datetime.now(UTC))
         await ranking.rank(session, start=date(2026, 10, 1), end=date(2026, 11, 1), policy=policy)
         await factories.a_settlement(session, cutoff=datetime(2026, 10, 31, 16, tzinfo=UTC), now=NOW)
         await jobs.enqueue(session, "work", {"odd": ODD})

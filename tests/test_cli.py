@@ -36,9 +36,11 @@ async def world(db: Database, tmp_path: Path) -> Path:
 def test_the_main_job_by_hand(database_url: str, world: Path) -> None:
     assert cli(database_url, "import", "orders", str(world / "orders.csv")) == "orders.csv: 3 rows, 7 new, 0 changed\n"
     assert "2 ranked, 0 in the tail" in cli(
-        database_url, "rank", "--from", "2026-09-01", "--to", "2026-10-01", "--dry-run"
+        database_url, "rank", "run", "--from", "2026-09-01", "--to", "2026-10-01", "--dry-run"
     )
-    assert re.search(r"in the tail, run \d+\n", cli(database_url, "rank", "--from", "2026-09-01", "--to", "2026-10-01"))
+    assert re.search(
+        r"in the tail, run \d+\n", cli(database_url, "rank", "run", "--from", "2026-09-01", "--to", "2026-10-01")
+    )
     settled = cli(database_url, "settle", "run", "--until", "2026-10-01")
     assert "17.85" in settled  # 11.87 + 5.98 of the leader
     assert "79.00" in settled  # 52.00 + 27.00 of supply
@@ -99,7 +101,7 @@ def test_a_bad_file_is_listed_and_the_command_fails(database_url: str, world: Pa
     ("words", "said"),
     [
         (["settle", "run", "--until", "2999-01-01"], "lies in the future"),
-        (["rank", "--from", "2026-09-01", "--to", "2026-09-01"], "has no day"),
+        (["rank", "run", "--from", "2026-09-01", "--to", "2026-09-01"], "has no day"),
         (["export", "statement-detail", "7", "--out", "x.csv"], "There is no settlement run 7."),
         (["export", "catalogue", "--brand", "无名", "--out", "x.csv"], "No brand is named 无名."),
         (["token", "brand", "--brand", "无名"], "无名"),

@@ -44,10 +44,19 @@ PRIVILEGES = {
     "commissions": "INSERT, UPDATE (statement_id)",
     "customers": "INSERT, UPDATE",
     "daily_brands": "INSERT, UPDATE",
+    "daily_customers": "INSERT, UPDATE",
+    "daily_products": "INSERT, UPDATE",
     "daily_sellers": "INSERT, UPDATE",
     "disputes": "INSERT, UPDATE (adjustment_id, answer, answered_at, answered_by, left_at, outcome)",
     "distributor_history": "INSERT, UPDATE (during)",
     "distributors": "INSERT, UPDATE",
+    "elimination_bindings": "INSERT, UPDATE (back_id)",
+    "elimination_moves": "INSERT, UPDATE (is_back)",
+    "elimination_stores": "INSERT, UPDATE (is_back)",
+    "eliminations": (
+        "INSERT, UPDATE (customers, downlines, members, reinstate_reason, reinstated_at, reinstated_by, reinstated_person_id, "
+        "sessions, stores)"
+    ),
     "finance_exports": "INSERT, UPDATE (done, file_id, finished_at, problem, rows, sha256, started_at, state, step, total)",
     "files": "DELETE, INSERT, UPDATE (sha256, size)",
     "identities": "DELETE, INSERT, UPDATE (person_id)",
@@ -89,10 +98,12 @@ PRIVILEGES = {
     "product_events": "INSERT",
     "product_revisions": "INSERT, UPDATE (base, content, reason, reviewed_at, reviewed_by, state, submitted_at, submitted_by)",
     "products": "INSERT, UPDATE",
-    "ranking_policies": "INSERT",
-    "ranking_runs": "DELETE, INSERT",
+    "ranking_exemptions": "INSERT, UPDATE (during, ended_at, ended_by)",
+    "ranking_policies": "INSERT, UPDATE (published_at, published_by)",
+    "ranking_runs": "DELETE, INSERT, UPDATE (acted_at, acted_by, digest, in_tail, ranked)",
     "ranking_scores": "DELETE, INSERT",
     "rate_limits": "DELETE, INSERT, UPDATE",
+    "recruiting_codes": "INSERT, UPDATE (revoked_at, revoked_by)",
     "refresh_tokens": "DELETE, INSERT, UPDATE (used_at)",
     "refund_lines": "INSERT, UPDATE (statement_id)",
     "refund_requests": "INSERT, UPDATE",
@@ -101,6 +112,15 @@ PRIVILEGES = {
     "rules": "INSERT",
     "selectable_products": "DELETE, INSERT, UPDATE",
     "scheduled_prices": "INSERT, UPDATE (done_at, refusal, state)",
+    "seat_application_events": "INSERT, UPDATE (reason)",
+    "seat_applications": (
+        "INSERT, UPDATE (decided_at, distributor_id, introduction, legal_name, person_id, reason, region, review, seat_id, "
+        "state, verified_audience, verified_experience_months, verified_output)"
+    ),
+    "seats": (
+        "INSERT, UPDATE (audience_bps, close_reason, closed_at, closed_by, experience_bps, output_bps, review_bps, taken, "
+        "weights_version)"
+    ),
     "sessions": "DELETE, INSERT, UPDATE (end_reason, ended_at)",
     "settlement_runs": (
         "INSERT, UPDATE (approved_at, approved_by, discarded_at, discarded_by, reviewed_at, reviewed_by, state)"
@@ -115,6 +135,8 @@ PRIVILEGES = {
     "stripe_accounts": "INSERT, UPDATE",
     "stripe_events": "DELETE, INSERT, UPDATE",
     "supply_orders": "INSERT, UPDATE (shipped_at)",
+    "tail_cases": "INSERT, UPDATE (appeal_until, closed_at, last_run_id, noticed_at, state, strikes)",
+    "tail_steps": "INSERT",
     "tax_brackets": "",
     "tax_deductions": "INSERT, UPDATE",
     "tiers": "INSERT, UPDATE",

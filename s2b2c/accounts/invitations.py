@@ -5,7 +5,8 @@ import secrets
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import CTE, BigInteger, DateTime, Text, delete, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -16,7 +17,18 @@ from s2b2c.accounts.signing_in import Caller, count_try, start, still_has_passwo
 from s2b2c.accounts.viewer import Viewer, account_of
 from s2b2c.db import Database
 from s2b2c.errors import BadArgument, NotFound, Refusal, Refused, WrongCredentials, WrongState
-from s2b2c.models import Account, Brand, Distributor, Invitation, Membership, Person, RefreshToken, Session
+from s2b2c.models import (
+    Account,
+    Brand,
+    Distributor,
+    Invitation,
+    Membership,
+    Person,
+    RefreshToken,
+    SeatApplication,
+    SeatApplicationEvent,
+    Session,
+)
 
 LIFETIME = timedelta(days=7)
 
@@ -147,8 +159,26 @@ async def remove_member(
         update(Session)
         .where(Session.person_id == person.id, Session.ended_at.is_(None), Session.id.in_(acting))
         .values(ended_at=now, end_reason="removed")
+        .returning(Session.id)
+        .cte("ended")
     )
-    return len((await session.scalars(ended.returning(Session.id))).all())
+    query = select(ended.c.id)
+    if distributor_id is not None:
+        query = query.add_cte(_on_record(person.id, distributor_id, viewer.account_id, now))
+    return len((await session.scalars(query)).all())
+
+
+def _on_record(person_id: int, distributor_id: int, account_id: int, now: datetime) -> CTE:
+    """Where a person was approved as this distributor its application says that it acts for it no more."""
+    approved = select(
+        SeatApplication.id,
+        literal("member_removed", Text),
+        literal(now, DateTime(timezone=True)),
+        literal(account_id, BigInteger),
+        literal({}, JSONB),
+    ).where(SeatApplication.person_id == person_id, SeatApplication.distributor_id == distributor_id)
+    columns = ["application_id", "kind", "at", "account_id", "facts"]
+    return insert(SeatApplicationEvent).from_select(columns, approved).cte("on_record")
 
 
 def _checked(viewer: Viewer, role: str, brand_id: int | None, distributor_id: int | None) -> int | None:

@@ -14,6 +14,7 @@ from s2b2c.accounts.tokens import claims_of
 from s2b2c.accounts.viewer import IS_ERASED, new_customer
 from s2b2c.errors import BadArgument, NotFound, Refused, WrongCredentials
 from s2b2c.models import Account, Identity, Membership, Person
+from s2b2c.sql import statements
 
 _PHONE = re.compile(r"1[3-9][0-9]{9}|\+(?!86)[1-9][0-9]{6,14}", re.ASCII)
 
@@ -101,6 +102,9 @@ async def _merge(session: AsyncSession, into: int, person_id: int, now: datetime
     await sessions.end(session, now, "merged", person_id=person_id)
     await session.execute(_MOVE_MEMBERSHIPS, {"into": into, "person_id": person_id})
     await session.execute(update(Identity).where(Identity.person_id == person_id).values(person_id=into))
+    whose = {"into": into, "person_id": person_id}
+    await session.execute(statements("recruiting")["withdraw_twins"], {**whose, "now": now})
+    await session.execute(statements("recruiting")["change_person"], whose)
     return True
 
 

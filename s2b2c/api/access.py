@@ -33,8 +33,6 @@ class Door(BasePermission):
             raise Refused(
                 Forbidden(f"This door is for the role {wanted}, but the token is for the role {viewer.role}.")
             )
-        if viewer.state == "eliminated":
-            raise Refused(Forbidden("This distributor was eliminated and has no access any more."))
 
 
 class CustomerDoor(Door):
@@ -44,7 +42,11 @@ class CustomerDoor(Door):
 
 
 class PartnerDoor(Door):
-    """A distributor or group leader, at its own store and earnings."""
+    """A distributor or group leader, at its own store and earnings.
+
+    An applicant, and one that was eliminated, come in to see themselves and what they are told and paid: what is behind
+    `Context.distributor_id` is closed to them.
+    """
 
     roles = ("distributor",)
 

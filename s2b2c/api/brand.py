@@ -18,10 +18,10 @@ from s2b2c.api.periods import TEN_YEARS, From, To, check_period
 from s2b2c.api.pricing import Rules
 from s2b2c.api.privacy import reader_of
 from s2b2c.api.reviews import Withdrawals
+from s2b2c.api.sales import BrandSales, scope_of
 from s2b2c.api.statements import Statements
 from s2b2c.api.storefronts import BrandPersona
 from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
-from s2b2c.api.types.ids import key_of
 from s2b2c.api.types.nodes import BrandNode, Shown, only, read_node
 from s2b2c.api.types.orders import ParcelInput, ParcelsShipped, SupplyOrder, SupplyOrderState, order_key
 from s2b2c.api.types.output import PeriodOutput, Span, StoreOutput, StoreSort, StoreWithoutSales
@@ -31,7 +31,7 @@ from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What a brand sees of its own.")
-class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnProducts, Withdrawals):
+class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnProducts, Withdrawals, BrandSales):
     name: str = strawberry.field(description="Yours, as everybody sees it.")
 
     @strawberry.field(graphql_type=BrandNode | None, description="Anything of yours by its id; null when it is none.")
@@ -88,8 +88,9 @@ class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnP
     @strawberry.field(
         graphql_type=Connection[StoreOutput],
         description="What each store sold of the brand (单店产值) from the day `from` up to, not with, the day `to`: "
-        "every store with a sale or a refund then or in the equally long period right before. `region` and `tier`, of "
-        "the owner, choose the stores that are shown; shares are of all stores.",
+        "every store with a sale or a refund then or in the equally long period right before, and every store that "
+        "listed something, also in vain. `region` and `tier`, of the owner, choose the stores that are shown; shares "
+        "are of all stores.",
     )
     @staticmethod
     async def stores(
@@ -105,14 +106,11 @@ class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnP
         check_period(start, end)
         page = Page(f"store-{sort.value}", first, after, key_length=2)
         brand_id = await info.context.brand_id()
+        scope = scope_of(start, end, brand_id=brand_id, region=region, tier=tier, most_days=None)
         async with info.context.db.read() as session:
             rows = await output.by_store(
                 session,
-                brand_id,
-                start=start,
-                end=end,
-                region=region,
-                tier_id=None if tier is None else key_of("tier", tier),
+                scope,
                 sort=sort.value,
                 after=page.after,
                 limit=page.limit,
@@ -138,7 +136,7 @@ class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnP
         brand_id = await info.context.brand_id()
         async with info.context.db.read() as session:
             rows = await output.by_period(
-                session, brand_id, start=start, end=end, by=by.value, after=page.after, limit=page.limit
+                session, scope_of(start, end, brand_id=brand_id), by=by.value, after=page.after, limit=page.limit
             )
         return page.connection(rows, lambda row: (row.start.toordinal(),))
 

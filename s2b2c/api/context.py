@@ -59,12 +59,23 @@ class Context(BaseContext):
         return await self._viewer
 
     async def distributor_id(self) -> int:
-        """The distributor who is asking, behind the door of partners. Raises Refused(Forbidden) for an applicant."""
-        viewer = await self.viewer()
+        """The distributor who is asking, behind the door of partners. Raises Refused(Forbidden) for an applicant, and
+        for one that was eliminated: its access ended."""
+        viewer = await self.payee()
+        if viewer.state == "eliminated":
+            raise Refused(
+                Forbidden("This distributor was eliminated: it sees itself, its notices and what it is paid, no more.")
+            )
         assert viewer.distributor_id is not None, "a distributor's account has a distributor"
+        return viewer.distributor_id
+
+    async def payee(self) -> Viewer:
+        """Who is asking, behind the door of those who are paid out, the eliminated among them: what they have earned
+        is paid. Raises Refused(Forbidden) for an applicant, who is paid nothing yet."""
+        viewer = await self.viewer()
         if viewer.state in {"applied", "rejected"}:
             raise Refused(Forbidden("Your application is not approved: until then you see yourself and your notices."))
-        return viewer.distributor_id
+        return viewer
 
     async def brand_id(self) -> int:
         """The brand that is asking, behind the door of brands."""

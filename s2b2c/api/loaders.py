@@ -17,6 +17,7 @@ from s2b2c import (
     network,
     orders,
     payouts,
+    ranking,
     settlements,
     stores,
 )
@@ -141,6 +142,17 @@ class Loaders:
         async def load(keys: list[catalogue.ReviewsPage]) -> list[Sequence[catalogue.Revision]]:
             async with self._db.read() as session:
                 return await catalogue.past_revisions(session, keys)
+
+        return DataLoader(load)
+
+    @cached_property
+    def tail_steps(self) -> DataLoader[int, Sequence[AnyRow]]:
+        """By case_id."""
+
+        async def load(keys: list[int]) -> list[Sequence[AnyRow]]:
+            async with self._db.read() as session:
+                found = await ranking.steps_of(session, keys)
+            return [found.get(key, ()) for key in keys]
 
         return DataLoader(load)
 

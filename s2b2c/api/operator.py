@@ -11,10 +11,14 @@ from s2b2c.api.asked import asked
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.jobs import HeldJobs
+from s2b2c.api.offboarding import Eliminations
 from s2b2c.api.periods import From, To, check_period
 from s2b2c.api.privacy import PersonalData, reader_of
+from s2b2c.api.ranking import Rankings
+from s2b2c.api.recruiting import Recruiting
 from s2b2c.api.refunds import ask_refund
 from s2b2c.api.reviews import Reviews, Withdrawals
+from s2b2c.api.sales import AllSales
 from s2b2c.api.shelves import Shelves
 from s2b2c.api.storefronts import StoreRecords
 from s2b2c.api.types.errors import (
@@ -53,7 +57,18 @@ SIMULATED_TOP = 100
 
 
 @strawberry.type(description="What the operator sees.")
-class OperatorQuery(HeldJobs, PersonalData, Shelves, StoreRecords, Reviews, Withdrawals):
+class OperatorQuery(
+    HeldJobs,
+    PersonalData,
+    Rankings,
+    Eliminations,
+    Recruiting,
+    Shelves,
+    StoreRecords,
+    Reviews,
+    Withdrawals,
+    AllSales,
+):
     @strawberry.field(
         graphql_type=OperatorNode | None,
         description="A distributor, a brand, a store, a plan or a held job by its id; null when there is none.",

@@ -14,6 +14,8 @@ from s2b2c.api.context import Info
 from s2b2c.api.notices import Told, told
 from s2b2c.api.payouts import PaidOut
 from s2b2c.api.periods import YEAR, From, To, check_period
+from s2b2c.api.ranking import OwnRanking
+from s2b2c.api.recruiting import Inviting
 from s2b2c.api.statements import Statements
 from s2b2c.api.storefronts import ModelStores
 from s2b2c.api.types.customers import BoundCustomer, RefusedTouch, ShareLink, TouchSide
@@ -53,7 +55,7 @@ Done = TypeVar("Done")
 
 
 @strawberry.type(description="What a distributor sees of its own.")
-class PartnerQuery(Told, Statements, PaidOut, ModelStores):
+class PartnerQuery(Told, Statements, PaidOut, ModelStores, OwnRanking, Inviting):
     @strawberry.field(
         graphql_type=PartnerNode | None,
         description="Anything of yours, or a product that you may choose, by its id; null when there is none.",

@@ -43,9 +43,7 @@ class PayoutMutation:
     async def onboard_payouts(self, info: Info, return_url: str, refresh_url: str) -> PayoutsOnboarding:
         check_url("returnUrl", return_url)
         check_url("refreshUrl", refresh_url)
-        viewer = await info.context.viewer()
-        if viewer.brand_id is None:
-            await info.context.distributor_id()  # an applicant is paid nothing yet
+        viewer = await info.context.payee()
         with info.context.stripe() as gateway:
             url = await payments.onboard(
                 info.context.db,
@@ -63,9 +61,7 @@ class PayoutMutation:
         description="Say to whom your money goes (收款人), in place of whom it went to before.",
     )
     async def set_payee(self, info: Info, input: SetPayeeInput) -> Any:  # noqa: A002  the argument's name
-        viewer = await info.context.viewer()
-        if viewer.brand_id is None:
-            await info.context.distributor_id()  # an applicant is paid nothing yet
+        viewer = await info.context.payee()
         async with info.context.db.write() as session:
             return await payees.set_payee(
                 session,

@@ -20,13 +20,16 @@ from s2b2c.api.finance_exports import FinanceExportMutation
 from s2b2c.api.jobs import JobMutation
 from s2b2c.api.limits import Limits
 from s2b2c.api.notices import NoticeMutation
+from s2b2c.api.offboarding import OffboardingMutation
 from s2b2c.api.operator import OperatorMutation, OperatorQuery
 from s2b2c.api.partner import PartnerMutation, PartnerQuery
 from s2b2c.api.paying_out import PayingOutMutation
 from s2b2c.api.payouts import PayoutMutation
 from s2b2c.api.pricing import PricingMutation
 from s2b2c.api.privacy import PersonalDataMutation
+from s2b2c.api.ranking import OwnTailMutation, RankingMutation
 from s2b2c.api.reconciliation import ReconciledMutation
+from s2b2c.api.recruiting import RecruitingMutation
 from s2b2c.api.reviews import ReviewMutation
 from s2b2c.api.settling import SettlingMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
@@ -100,10 +103,14 @@ class Mutation(
     SettlingMutation,
     PayingOutMutation,
     ReconciledMutation,
+    RankingMutation,
+    OwnTailMutation,
     StatementMutation,
     StorefrontMutation,
     OwnProductMutation,
     ReviewMutation,
+    RecruitingMutation,
+    OffboardingMutation,
 ):
     """The mutations of every door, each with its door beside it."""
 

@@ -53,11 +53,11 @@ def owner_of(id_: str) -> Owner:
     return Owner(distributor_id=key[0]) if kind == "distributor" else Owner(brand_id=key[0])
 
 
-async def person_of(info: Info) -> int:
-    """Who asks. Raises Refused(WrongState) for a token that names nobody: two people close a period."""
+async def person_of(info: Info, to_do: str = "close a period") -> int:
+    """Who asks. Raises Refused(WrongState) for a token that names nobody: two people close a period, one decides."""
     by = (await info.context.viewer()).person_id
     if by is None:
-        raise Refused(WrongState("This token names nobody: sign in as yourself to close a period."))
+        raise Refused(WrongState(f"This token names nobody: sign in as yourself to {to_do}."))
     return by
 
 

@@ -10,6 +10,7 @@ from s2b2c import accounts, customers, errors, models, network, orders, payments
 from s2b2c.accounts import Viewer
 from s2b2c.api.access import CustomerDoor, Shopper
 from s2b2c.api.context import Info
+from s2b2c.api.recruiting import OpenSeats
 from s2b2c.api.refunds import ask_refund
 from s2b2c.api.types.customers import Address, AddressRemoved, Customer, SaveAddressInput
 from s2b2c.api.types.errors import (
@@ -46,11 +47,19 @@ GUEST_LIFETIME = timedelta(days=90)
 
 
 @strawberry.type(description="What customers see.")
-class ShopQuery:
+class ShopQuery(OpenSeats):
     @strawberry.field(graphql_type=Storefront | None, description="An open store; null when there is none.")
     async def store(self, info: Info, slug: str) -> models.Store | None:
         async with info.context.db.read() as session:
             return await stores.open_store(session, slug)
+
+    @strawberry.field(
+        description="Where the links of a closed store lead, as the slug of an open one: who takes its customers since "
+        "its owner left. Null for a store that is open, that leads nowhere or that is not there.",
+    )
+    async def moved_to(self, info: Info, slug: str) -> str | None:
+        async with info.context.db.read() as session:
+            return await network.moved_to(session, slug)
 
     @strawberry.field(
         graphql_type=Cart | None,
@@ -108,7 +117,9 @@ class GuestResult:
 
 @strawberry.type(description="A visit to a store.")
 class Visited:
-    store: strawberry.ID = strawberry.field(description="The `id` of the store.")
+    store: strawberry.ID = strawberry.field(
+        description="The `id` of the store: another one where yours has closed and leads on; see `movedTo`."
+    )
 
 
 @strawberry.type

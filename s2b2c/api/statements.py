@@ -61,9 +61,7 @@ class StatementMutation:
         "finance has rejected it, the statement is not paid with its run, but comes with the next.",
     )
     async def dispute_statement(self, info: Info, id: strawberry.ID, reason: str) -> AnyRow:  # noqa: A002
-        viewer = await info.context.viewer()
-        if viewer.brand_id is None:
-            await info.context.distributor_id()  # an applicant has no statements yet
+        viewer = await info.context.payee()
         key = key_of("statement", id)
         async with info.context.db.write() as session:
             return await settlements.dispute(

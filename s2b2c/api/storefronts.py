@@ -36,6 +36,7 @@ class ModelStores:
     )
     @staticmethod
     async def model_stores(info: Info, first: int = DEFAULT_FIRST, after: str | None = None) -> Connection[Any]:
+        await info.context.distributor_id()
         page = Page("model-store", first, after, key_length=1)
         async with info.context.db.read() as session:
             rows = await stores.model_stores(session, after=page.after, limit=page.limit)

@@ -122,7 +122,7 @@ async def import_file(
         "brand": brand,
         "proposed_by": proposed_by,
     }
-    if kind == "network":
+    if kind in {"network", "stores"}:  # nobody is eliminated between the checks and what they are about
         await network.lock_tree(session)
     blocks = statements(f"import_{kind}")
     last_check = max(number for number, name in enumerate(blocks) if name.startswith(("check", "warn")))

@@ -30,6 +30,7 @@ from s2b2c.models.jobs import Job, JobLog
 from s2b2c.models.ledger import LedgerAccount, LedgerCheckpoint, LedgerHorizon, Transfer
 from s2b2c.models.network import Distributor, DistributorHistory, Tier
 from s2b2c.models.notices import Notice
+from s2b2c.models.offboarding import Elimination, EliminationBinding, EliminationMove, EliminationStore
 from s2b2c.models.orders import (
     Claim,
     LineAllotment,
@@ -49,9 +50,10 @@ from s2b2c.models.payments import Payment, RefundRequest, StripeAccount, StripeE
 from s2b2c.models.payouts import Payout, PayoutAttempt
 from s2b2c.models.privacy import PersonalRead
 from s2b2c.models.products import ProductEvent, ProductRevision
-from s2b2c.models.ranking import RankingPolicy, RankingRun, RankingScore
+from s2b2c.models.ranking import RankingExemption, RankingPolicy, RankingRun, RankingScore
 from s2b2c.models.reconciliation import RailBreak, RailReport
-from s2b2c.models.rollups import DailyBrand, DailySeller
+from s2b2c.models.recruiting import RecruitingCode, Seat, SeatApplication, SeatApplicationEvent
+from s2b2c.models.rollups import DailyBrand, DailyCustomer, DailyProduct, DailySeller
 from s2b2c.models.selecting import CohortCount, CohortProduct, SelectableProduct, StaleProduct
 from s2b2c.models.settlements import (
     Adjustment,
@@ -64,6 +66,7 @@ from s2b2c.models.settlements import (
     WriteOff,
 )
 from s2b2c.models.stores import Listing, ListingHistory, Store, StoreHistory
+from s2b2c.models.tail import TailCase, TailStep
 
 __all__ = [
     "Account",
@@ -82,10 +85,16 @@ __all__ = [
     "Commission",
     "Customer",
     "DailyBrand",
+    "DailyCustomer",
+    "DailyProduct",
     "DailySeller",
     "Dispute",
     "Distributor",
     "DistributorHistory",
+    "Elimination",
+    "EliminationBinding",
+    "EliminationMove",
+    "EliminationStore",
     "File",
     "FinanceExport",
     "Identity",
@@ -118,10 +127,12 @@ __all__ = [
     "ProductRevision",
     "RailBreak",
     "RailReport",
+    "RankingExemption",
     "RankingPolicy",
     "RankingRun",
     "RankingScore",
     "RateLimit",
+    "RecruitingCode",
     "RefreshToken",
     "Refund",
     "RefundBatch",
@@ -130,6 +141,9 @@ __all__ = [
     "RefusedTouch",
     "Rule",
     "ScheduledPrice",
+    "Seat",
+    "SeatApplication",
+    "SeatApplicationEvent",
     "SelectableProduct",
     "Session",
     "SettlementRun",
@@ -143,6 +157,8 @@ __all__ = [
     "StripeAccount",
     "StripeEvent",
     "SupplyOrder",
+    "TailCase",
+    "TailStep",
     "TaxBracket",
     "TaxDeduction",
     "Tier",

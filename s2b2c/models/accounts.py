@@ -76,7 +76,7 @@ class Session(Base):
     __tablename__ = "sessions"
     __table_args__ = (
         one_of("method", "password", "code", "wechat"),
-        one_of("end_reason", "signed_out", "token_reused", "password_changed", "merged", "removed"),
+        one_of("end_reason", "signed_out", "token_reused", "password_changed", "merged", "removed", "eliminated"),
         CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended_at"),
         Index(None, "person_id"),
     )

@@ -9,7 +9,7 @@ from s2b2c.db import Base, key, one_of
 
 KINDS = (
     *("phone", "openid", "unionid", "recipient", "region", "street"),
-    *("legal_name", "identity_number", "bank_account"),
+    *("legal_name", "identity_number", "bank_account", "introduction"),
 )
 
 
@@ -22,7 +22,7 @@ class PersonalRead(Base):
 
     __tablename__ = "personal_reads"
     __table_args__ = (
-        one_of("purpose", "shipping", "order", "support", "payout", "export", "erasure"),
+        one_of("purpose", "shipping", "order", "support", "payout", "export", "erasure", "recruiting"),
         CheckConstraint(f"kinds <@ ARRAY[{', '.join(map(repr, KINDS))}]", name="kinds"),
         CheckConstraint("purpose <> 'support' OR reason IS NOT NULL", name="reason"),
         CheckConstraint("num_nonnulls(customer_id, person_id, distributor_id, brand_id) > 0", name="about"),

@@ -11,7 +11,7 @@ from s2b2c.db import Base, key, one_of
 from s2b2c.models.customers import Binding
 from s2b2c.models.orders import Order
 
-_WHY_SO = ("imported", "edited", "copied")
+_WHY_SO = ("imported", "edited", "copied", "eliminated", "reinstated")
 
 
 class Store(Base):
@@ -133,6 +133,7 @@ class ListingHistory(Base):
         one_of("why", *_WHY),
         one_of("end_reason", "removed", "no_price_fits", "product_withdrawn"),
         Index(None, "store_id", "until"),
+        Index("ix_listing_history_removed", "product_id", "until", postgresql_where=text("end_reason IS NOT NULL")),
     )
 
     store_id: Mapped[int] = mapped_column(ForeignKey("stores.id"), primary_key=True)

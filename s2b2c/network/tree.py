@@ -112,7 +112,7 @@ async def apply(
     Raises Refused(BadArgument, NotFound, WrongState, AlreadyTaken).
     """
     for what, value, most in (("code", code, 64), ("name", name, 200), ("region", region, 200)):
-        _check_text(what, value, most)
+        check_text(what, value, most)
     await lock_tree(session)
     asked = (
         await session.execute(
@@ -186,7 +186,7 @@ async def _step(
 ) -> Standing:
     """One step of `_STEPS`, with its history and its notice."""
     if reason is not None:
-        _check_text("reason", reason, 200)
+        check_text("reason", reason, 200)
     before, state = _STEPS[kind]
     await lock_tree(session)
     found, since = await _look(session, distributor_id, None)
@@ -231,7 +231,7 @@ async def move(
     orders paid from now on; their own parents, tiers, states and histories stay, as do the branches of their orders.
     Raises Refused(BadArgument, NotFound, MakesCycle, WrongState), WrongState also where it stands there already.
     """
-    _check_text("reason", reason, 200)
+    check_text("reason", reason, 200)
     await lock_tree(session)
     found, since = await _look(session, distributor_id, parent_id)
     if refusal := _refusal(found, distributor_id, parent_id):
@@ -452,7 +452,8 @@ def _check_time(distributor: Standing, since: datetime | None, now: datetime) ->
         )
 
 
-def _check_text(what: str, value: str, most: int) -> None:
+def check_text(what: str, value: str, most: int) -> None:
+    """Raises Refused(BadArgument)."""
     if not value.strip() or len(value) > most or not value.isprintable():
         raise Refused(BadArgument(f"{what} must be 1 to {most} printable characters, not all of them blank."))
 

@@ -40,6 +40,7 @@ from s2b2c.models.privacy import KINDS
 from s2b2c.network import lock_customers
 from s2b2c.privacy.holdings import Holder, holder_of
 from s2b2c.privacy.trail import Read, Reader, record
+from s2b2c.sql import statements
 
 BY_PHONE = (limits.TRIES, limits.CODES_IN_A_ROW, limits.CODES)
 
@@ -123,6 +124,7 @@ async def erase(session: AsyncSession, person_id: int, *, reader: Reader, at: da
     await session.execute(
         delete(Payee).where(or_(Payee.distributor_id.in_(holder.distributor_ids), Payee.brand_id.in_(holder.brand_ids)))
     )
+    await session.execute(statements("recruiting")["forget"], {"person_id": person_id, "now": at})
     await session.execute(update(Person).where(Person.id == person_id).values(password_hash=None))
     if holder.customer_id is not None:
         await _forget_customer(session, holder.customer_id, at)

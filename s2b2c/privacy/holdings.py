@@ -32,6 +32,8 @@ from s2b2c.models import (
     Product,
     RefundRequest,
     RefusedTouch,
+    Seat,
+    SeatApplication,
     Session,
     Store,
     Variant,
@@ -282,6 +284,19 @@ async def _payees(session: AsyncSession, holder: Holder, after: int, limit: int)
     return await _rows(session, query, Payee.id, after, limit)
 
 
+async def _applications(session: AsyncSession, holder: Holder, after: int, limit: int) -> Numbered:
+    """What it told of itself to become a distributor, what was found out of it, and what came of that."""
+    it = SeatApplication
+    query: Select[*tuple[Any, ...]] = (
+        select(it.legal_name, it.region, it.introduction, it.experience_months, it.audience, it.declared_output)
+        .add_columns(it.verified_experience_months, it.verified_audience, it.verified_output, it.review, it.state)
+        .add_columns(it.submitted_at, it.decided_at, it.reason, Seat.region.label("seat_region"))
+        .join(Seat, Seat.id == it.seat_id)
+        .where(it.person_id == holder.person_id)
+    )
+    return await _rows(session, query, it.id, after, limit)
+
+
 async def _reads(session: AsyncSession, holder: Holder, after: int, limit: int) -> Numbered:
     """Who looked: in which role, not as whom."""
     query: Select[*tuple[Any, ...]] = (
@@ -321,5 +336,6 @@ _SECTIONS: dict[str, Callable[[AsyncSession, Holder, int, int], Awaitable[Number
     "refused_touch": _refused_touches,
     "payee": _payees,
     "read": _reads,
+    "application": _applications,
 }
 """By what a record is of, in the order in which they come: places of records stand in cursors."""

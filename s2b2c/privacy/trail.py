@@ -13,8 +13,9 @@ from sqlalchemy.types import Text
 from s2b2c.db import page
 from s2b2c.models import Order, PersonalRead
 
-Purpose: TypeAlias = Literal["shipping", "order", "support", "payout", "export", "erasure"]
-"""A brand's labels; an order at the operator's door; a customer looked up there; files that pay; one's own data."""
+Purpose: TypeAlias = Literal["shipping", "order", "support", "payout", "export", "erasure", "recruiting"]
+"""A brand's labels; an order at the operator's door; a customer looked up there; files that pay; one's own data; and
+whoever applied for a seat."""
 
 
 class Reader(NamedTuple):

@@ -896,34 +896,65 @@ WHERE a.quantity > l.quantity
 
 -- name: daily_sellers
 -- the daily totals of a seller are those of the orders and refunds that were added up
+WITH
+-- include: ranking.added
 SELECT format('daily_sellers %s/%s/%s', branch_id, seller_id, day),
-       format('%s orders, %s units, %s paid, %s refunded; orders and refunds say %s, %s, %s, %s', d.orders, d.units, d.paid,
-              d.refunded, o.orders, o.units, o.paid, o.refunded)
+       format('%s orders, %s kept, %s units, %s paid, %s refunded; orders and refunds say %s, %s, %s, %s, %s', d.orders, d.kept,
+              d.units, d.paid, d.refunded, o.orders, o.kept, o.units, o.paid, o.refunded)
 FROM daily_sellers d
 FULL JOIN (
-    SELECT branch_id, seller_id, day, sum(orders) AS orders, sum(units) AS units, sum(paid) AS paid,
+    SELECT branch_id, seller_id, day, sum(orders) AS orders, sum(kept) AS kept, sum(units) AS units, sum(paid) AS paid,
            sum(refunded) AS refunded
     FROM (
-        SELECT o.branch_id, o.seller_id, (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, 1 AS orders, l.units,
-               l.paid, 0 AS refunded
-        FROM orders o
-        JOIN (
-            SELECT branch_id, order_id, sum(quantity) AS units, sum(paid) AS paid
-            FROM order_lines GROUP BY branch_id, order_id
-        ) AS l ON l.branch_id = o.branch_id AND l.order_id = o.id
-        WHERE o.rolled_up
+        SELECT branch_id, seller_id, day, 1 AS orders, is_kept::int AS kept, units, paid, 0 AS refunded FROM whole
         UNION ALL
-        SELECT o.branch_id, o.seller_id,
-               (coalesce(original.refunded_at, r.refunded_at) AT TIME ZONE 'Asia/Shanghai')::date, 0, 0, 0, l.amount
-        FROM refunds r
-        LEFT JOIN refunds original ON original.branch_id = r.branch_id AND original.id = r.reverses_id
-        JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id
-        JOIN refund_lines l ON l.branch_id = r.branch_id AND l.refund_id = r.id
-        WHERE r.rolled_up
+        SELECT b.branch_id, o.seller_id, b.day, 0, 0, 0, 0, b.amount
+        FROM back b JOIN orders o ON o.branch_id = b.branch_id AND o.id = b.order_id
     ) AS part
     GROUP BY 1, 2, 3
 ) AS o USING (branch_id, seller_id, day)
-WHERE (d.orders, d.units, d.paid, d.refunded) IS DISTINCT FROM (o.orders, o.units, o.paid, o.refunded)
+WHERE (d.orders, d.kept, d.units, d.paid, d.refunded) IS DISTINCT FROM (o.orders, o.kept, o.units, o.paid, o.refunded)
+
+-- name: daily_customers
+-- the kept orders of a customer with a seller on a day are those that were added up and not wholly refunded since
+WITH
+-- include: ranking.added
+SELECT format('daily_customers %s/%s/%s/%s', branch_id, day, seller_id, customer_id),
+       format('%s kept; orders and refunds say %s', d.kept, o.kept)
+FROM daily_customers d
+FULL JOIN (
+    SELECT branch_id, day, seller_id, customer_id, count(*) FILTER (WHERE is_kept) AS kept FROM whole GROUP BY 1, 2, 3, 4
+) AS o USING (branch_id, day, seller_id, customer_id)
+WHERE d.kept IS DISTINCT FROM o.kept
+
+-- name: daily_products
+-- the daily totals of a product in a store are those of the orders and refunds that were added up
+WITH
+-- include: ranking.added
+SELECT format('daily_products %s/%s/%s/%s', branch_id, day, store_id, product_id),
+       format('%s orders, %s kept, %s units, %s paid, %s refunded; orders and refunds say %s, %s, %s, %s, %s', d.orders, d.kept,
+              d.units, d.paid, d.refunded, o.orders, o.kept, o.units, o.paid, o.refunded)
+FROM daily_products d
+FULL JOIN (
+    SELECT branch_id, day, store_id, product_id, brand_id, sum(orders) AS orders, sum(kept) AS kept, sum(units) AS units,
+           sum(paid) AS paid, sum(refunded) AS refunded
+    FROM (
+        SELECT a.branch_id, a.day, a.store_id, a.product_id, a.brand_id, 1 AS orders,
+               (w.is_kept AND bool_or(a.refunded < a.paid OR a.paid = 0))::int AS kept, sum(a.quantity) AS units,
+               sum(a.paid) AS paid, 0 AS refunded
+        FROM added a JOIN whole w USING (branch_id, id)
+        GROUP BY a.branch_id, a.id, a.day, a.store_id, a.product_id, a.brand_id, w.is_kept
+        UNION ALL
+        SELECT branch_id, b.day, o.store_id, l.product_id, l.brand_id, 0, 0, 0, 0, b.amount
+        FROM back b
+        JOIN orders o USING (branch_id)
+        JOIN order_lines l USING (branch_id)
+        WHERE o.id = b.order_id AND l.id = b.line_id
+    ) AS part
+    GROUP BY 1, 2, 3, 4, 5
+) AS o USING (branch_id, day, store_id, product_id)
+WHERE (d.orders, d.kept, d.units, d.paid, d.refunded, d.brand_id)
+      IS DISTINCT FROM (o.orders, o.kept, o.units, o.paid, o.refunded, o.brand_id)
 
 -- name: daily_brands
 -- the daily totals of a brand in a store are those of the orders and refunds that were added up
@@ -1048,3 +1079,128 @@ SELECT format('settlement_runs %s', r.id), format('is paid; %s payouts are not',
 FROM settlement_runs r JOIN payouts p ON p.run_id = r.id
 WHERE r.state = 'paid' AND p.state NOT IN ('confirmed', 'reversed')
 GROUP BY r.id
+
+-- name: seat_places
+-- a seat has as many places taken as applications of it were approved, and never more than there are
+SELECT format('seats %s', s.id), format('%s of %s taken, %s approved', s.taken, s.places, coalesce(a.approved, 0))
+FROM seats s
+LEFT JOIN (
+    SELECT seat_id, count(*) AS approved FROM seat_applications WHERE state = 'approved' GROUP BY seat_id
+) AS a ON a.seat_id = s.id
+WHERE s.taken <> coalesce(a.approved, 0) OR s.taken > s.places
+
+-- name: approved_applications
+-- whoever was approved acts for the distributor that was made of it, unless the person was erased or taken off it
+SELECT format('seat_applications %s', a.id), format('person %s, distributor %s', a.person_id, a.distributor_id)
+FROM seat_applications a
+LEFT JOIN accounts ON accounts.role = 'distributor' AND accounts.distributor_id = a.distributor_id
+WHERE a.state = 'approved'
+  AND (accounts.id IS NULL
+       OR NOT EXISTS (SELECT FROM memberships m WHERE m.person_id = a.person_id AND m.account_id = accounts.id)
+          AND a.legal_name IS NOT NULL
+          AND NOT EXISTS (SELECT FROM seat_application_events e
+                          WHERE e.application_id = a.id AND e.kind = 'member_removed'))
+
+-- name: application_events
+-- an application has been submitted once, and decided as its last decision says
+SELECT format('seat_applications %s', a.id), format('%s, decided %s times, submitted %s times', a.state, e.decided, e.submitted)
+FROM seat_applications a
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE kind IN ('withdrawn', 'approved', 'rejected')) AS decided,
+           count(*) FILTER (WHERE kind = 'submitted') AS submitted,
+           min(kind) FILTER (WHERE kind IN ('withdrawn', 'approved', 'rejected')) AS decision
+    FROM seat_application_events WHERE application_id = a.id
+) AS e ON true
+WHERE e.submitted <> 1 OR e.decided <> CASE a.state WHEN 'submitted' THEN 0 ELSE 1 END
+   OR coalesce(e.decision, 'submitted') <> a.state
+-- name: eliminated
+-- nobody stands below a distributor that was eliminated, no customer is bound to it, and none of its stores is open
+WITH gone AS (
+    SELECT e.distributor_id, e.at FROM eliminations e WHERE e.reinstated_at IS NULL
+)
+SELECT format('distributors %s', g.distributor_id), format('parent of %s', c.id)
+FROM gone g JOIN distributors c ON c.parent_id = g.distributor_id
+UNION ALL
+SELECT format('distributors %s', g.distributor_id), format('owns the open store %s', s.id)
+FROM gone g JOIN stores s ON s.distributor_id = g.distributor_id AND s.state = 'open'
+UNION ALL
+SELECT format('distributors %s', g.distributor_id), format('holds customer %s by binding %s', b.customer_id, b.id)
+FROM gone g JOIN bindings b ON b.distributor_id = g.distributor_id
+WHERE upper_inf(b.during) OR upper(b.during) > greatest(g.at, lower(b.during) + interval '1 microsecond')
+
+-- name: eliminated_sessions
+-- no session that began before its distributor was eliminated goes on; who signed in in that minute may come right after it
+SELECT format('sessions %s', s.id), format('acts for distributor %s', a.distributor_id)
+FROM eliminations e
+JOIN accounts a ON a.role = 'distributor' AND a.distributor_id = e.distributor_id
+JOIN refresh_tokens t ON t.account_id = a.id AND t.used_at IS NULL
+JOIN sessions s ON s.id = t.session_id AND s.ended_at IS NULL
+WHERE e.reinstated_at IS NULL AND s.started_at < e.at - interval '1 minute'
+
+-- name: eliminations
+-- who is eliminated and by what, one elimination that stands for each; what was moved by it is counted in it
+SELECT format('eliminations %s', e.id), format('stands, but distributor %s is %s', d.id, d.state)
+FROM eliminations e JOIN distributors d ON d.id = e.distributor_id
+WHERE e.reinstated_at IS NULL AND d.state <> 'eliminated'
+UNION ALL
+SELECT format('eliminations %s', e.id),
+       format('%s downlines, %s customers, %s stores; its rows say %s, %s, %s', e.downlines, e.customers, e.stores,
+              moves.count, bindings.count, stores.count)
+FROM eliminations e
+CROSS JOIN LATERAL (SELECT count(*) FROM elimination_moves m WHERE m.elimination_id = e.id) AS moves
+CROSS JOIN LATERAL (SELECT count(*) FROM elimination_bindings b WHERE b.elimination_id = e.id) AS bindings
+CROSS JOIN LATERAL (SELECT count(*) FROM elimination_stores s WHERE s.elimination_id = e.id) AS stores
+WHERE (e.downlines, e.customers, e.stores) <> (moves.count, bindings.count, stores.count)
+-- name: ranking_digests
+-- a ranking run counts its rows, and one that was acted on has kept the digest of them
+SELECT format('ranking_runs %s', r.id),
+       format('%s ranked, %s in the tail, digest %s; its rows say %s, %s, %s', r.ranked, r.in_tail, encode(r.digest, 'hex'),
+              counted.ranked, counted.in_tail, encode(digested.digest, 'hex'))
+FROM ranking_runs r
+CROSS JOIN LATERAL (
+    SELECT count(*) AS ranked, count(*) FILTER (WHERE outcome = 'tail') AS in_tail FROM ranking_scores s WHERE s.run_id = r.id
+) AS counted
+LEFT JOIN LATERAL (
+-- include: ranking.digested
+) AS digested ON r.acted_at IS NOT NULL
+WHERE (r.ranked, r.in_tail, r.digest) IS DISTINCT FROM (counted.ranked, counted.in_tail, digested.digest)
+
+-- name: ranking_names
+-- a score names a run, a distributor and a tier that are there
+SELECT format('ranking_scores %s/%s', s.run_id, s.distributor_id), format('tier %s', s.tier_id)
+FROM ranking_scores s
+WHERE NOT EXISTS (SELECT FROM ranking_runs r WHERE r.id = s.run_id)
+   OR NOT EXISTS (SELECT FROM distributors d WHERE d.id = s.distributor_id)
+   OR NOT EXISTS (SELECT FROM tiers t WHERE t.id = s.tier_id)
+
+-- name: tail_cases
+-- a case of the tail is what its steps made of it; each strike is of another run, as that was acted on
+SELECT format('tail_cases %s', c.id),
+       format('%s, %s strikes, runs %s to %s, opened %s, noticed %s, closed %s; its steps say %s, %s (the last %s), runs %s to %s, '
+              'opened %s, noticed %s, closed %s', c.state, c.strikes, c.opened_run_id, c.last_run_id, c.opened_at, c.noticed_at,
+              c.closed_at, s.state, s.strikes, s.last_strikes, s.opened_run_id, s.last_run_id, s.opened_at, s.noticed_at, s.closed_at)
+FROM tail_cases c
+LEFT JOIN (
+    SELECT step.case_id,
+           CASE (array_agg(step.kind ORDER BY step.id DESC) FILTER (WHERE step.kind NOT IN ('planned', 'struck')))[1]
+               WHEN 'watched' THEN 'watch'
+               WHEN 'appeal_upheld' THEN 'upheld'
+               WHEN 'appeal_rejected' THEN 'rejected'
+               ELSE (array_agg(step.kind ORDER BY step.id DESC) FILTER (WHERE step.kind NOT IN ('planned', 'struck')))[1]
+           END AS state,
+           count(*) FILTER (WHERE is_strike) AS strikes,
+           count(DISTINCT step.run_id) FILTER (WHERE is_strike AND step.at = run.acted_at) AS runs,
+           (array_agg(step.strikes ORDER BY step.id DESC))[1] AS last_strikes,
+           (array_agg(step.run_id ORDER BY step.id) FILTER (WHERE is_strike))[1] AS opened_run_id,
+           (array_agg(step.run_id ORDER BY step.id DESC) FILTER (WHERE is_strike))[1] AS last_run_id,
+           (array_agg(step.at ORDER BY step.id))[1] AS opened_at,
+           min(step.at) FILTER (WHERE step.kind = 'noticed') AS noticed_at,
+           min(step.at) FILTER (WHERE step.kind IN ('appeal_upheld', 'spared', 'cleared', 'eliminated')) AS closed_at
+    FROM tail_steps step
+    CROSS JOIN LATERAL (SELECT step.kind IN ('watched', 'struck', 'noticed') AS is_strike) AS it
+    LEFT JOIN ranking_runs run ON run.id = step.run_id
+    GROUP BY step.case_id
+) AS s ON s.case_id = c.id
+WHERE (c.state, c.strikes, c.strikes, c.opened_run_id, c.last_run_id, c.opened_at, c.noticed_at, c.closed_at)
+      IS DISTINCT FROM (s.state, s.strikes, s.runs, s.opened_run_id, s.last_run_id, s.opened_at, s.noticed_at, s.closed_at)
+   OR s.last_strikes <> CASE WHEN c.state IN ('upheld', 'spared', 'cleared') THEN 0 ELSE c.strikes END

@@ -32,13 +32,22 @@ SELECT line, 'joined_on', 'is in the future'
 FROM staging WHERE joined_on > (CAST(:now AS timestamptz) AT TIME ZONE 'Asia/Shanghai')::date
 
 -- name: check_state
+-- Nobody is eliminated or reinstated by a file.
 SELECT line, 'state', format('%s is %s, which cannot become %s', s.code, d.state, s.state)
 FROM staging s JOIN distributors d ON d.code = s.code
 WHERE s.state <> d.state AND (d.state, s.state) NOT IN (
     ('applied', 'active'), ('applied', 'rejected'), ('active', 'watch'), ('watch', 'active'), ('active', 'suspended'),
-    ('watch', 'suspended'), ('suspended', 'active'), ('watch', 'eliminated'), ('suspended', 'eliminated'),
-    ('eliminated', 'active')
+    ('watch', 'suspended'), ('suspended', 'active')
 )
+
+-- name: check_eliminated
+-- Who is eliminated leaves by `offboarding`, with all that follows, and nobody stands below it; so a file that was written
+-- before brings nobody back.
+SELECT s.line, 'parent_code', format('%s is eliminated: nobody stands below it', s.parent_code)
+FROM staging s
+LEFT JOIN staging p ON p.code = s.parent_code
+LEFT JOIN distributors d ON d.code = s.parent_code
+WHERE coalesce(p.state, d.state) = 'eliminated'
 
 -- name: warn_parent_below
 SELECT s.line, 'parent_code', format('%s stands on a lower tier than %s', s.parent_code, s.code)

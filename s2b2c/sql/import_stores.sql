@@ -3,6 +3,12 @@ SELECT line, 'owner_code', format('there is no distributor %s', owner_code)
 FROM staging s
 WHERE owner_code IS NOT NULL AND NOT EXISTS (SELECT FROM distributors d WHERE d.code = s.owner_code)
 
+-- name: check_eliminated
+SELECT line, 'owner_code', format('%s is eliminated: it has no open store', owner_code)
+FROM staging s
+JOIN distributors d ON d.code = s.owner_code AND d.state = 'eliminated'
+WHERE NOT EXISTS (SELECT FROM stores t WHERE t.slug = s.slug AND t.distributor_id = d.id)
+
 -- name: then_lock_stores
 -- So that nobody changes them between what is kept of them and the change.
 SELECT count(*)

@@ -67,3 +67,23 @@ WITH RECURSIVE above AS (
     JOIN distributor_history h ON h.distributor_id = above.parent_id AND h.during @> above.at
 ) CYCLE asked_id, at, distributor_id SET comes_round USING path
 SELECT asked_id, at, position, distributor_id, tier_id, state FROM above WHERE NOT comes_round
+
+-- name: restated
+-- Those `becoming` (id, state, why) come to this state: their spans end, the next begin. A clock that is behind the last
+-- change makes a span of one microsecond.
+restated AS (
+    UPDATE distributors d SET state = b.state
+    FROM becoming b
+    WHERE d.id = b.id AND d.state <> b.state
+    RETURNING d.id, d.parent_id, d.tier_id, d.state, b.why
+), span_ended AS (
+    UPDATE distributor_history h
+    SET during = tstzrange(lower(h.during), greatest(:now, lower(h.during) + interval '1 microsecond'))
+    FROM restated r
+    WHERE h.distributor_id = r.id AND upper_inf(h.during)
+    RETURNING r.id, r.parent_id, r.tier_id, r.state, r.why, upper(h.during) AS at
+), span_begun AS (
+    -- From `span_ended`, so that the old span has its end before the new one is tested against it.
+    INSERT INTO distributor_history (distributor_id, during, parent_id, tier_id, state, account_id, reason)
+    SELECT id, tstzrange(at, NULL), parent_id, tier_id, state, :account_id, why FROM span_ended
+)

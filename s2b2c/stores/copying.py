@@ -109,11 +109,13 @@ async def adopt_setup(
     """
     model_id = await _adoptable(session, slug, distributor_id)
     if model_id == store_id:
+        if await session.scalar(select(Store.distributor_id).where(Store.id == store_id)) != distributor_id:
+            raise Refused(_NOT_YOURS)
         raise Refused(BadArgument("A store cannot be made like itself: name another one."))
     found = await _lock(session, model_id, [store_id], parts)
     model, store = found.stores.get(model_id), found.stores.get(store_id)
     if store is None or store.distributor_id != distributor_id:
-        raise Refused(NotFound("You have no such store: read your stores again."))
+        raise Refused(_NOT_YOURS)
     if model is None or not _may_adopt(model, distributor_id):
         raise Refused(_NO_MODEL)
     (result,) = await _copy(session, model, found, [store_id], parts, account_id, now, include_words)
@@ -259,4 +261,5 @@ def _refusal(store: AnyRow | None) -> Refusal | None:
 
 
 _NO_STORE = NotFound("There is no such store.")
+_NOT_YOURS = NotFound("You have no such store: read your stores again.")
 _NO_MODEL = NotFound("There is no such model store, nor a store of yours: look at the model stores again.")

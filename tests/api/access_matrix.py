@@ -6,12 +6,16 @@ whom its rows are, unless they have rows of their own here.
 
 from typing import NamedTuple
 
+from tests.api import access_matrix_recruiting
+from tests.api.access_eliminations import ELIMINATIONS
+from tests.api.access_sales import SALES, SALES_FIGURES
+
 EVERYBODY = "nobody customer distributor brand finance operator"
 
 MATRIX: dict[str, dict[str, str]] = {
     EVERYBODY: {
         "Query": "shop",
-        "ShopQuery": "store cart node enums",
+        "ShopQuery": "store movedTo cart node enums",
         "Storefront": "id slug title region listings product persona coverUrl blocks openingHours isOpenNow opensAt",
         "Listing": "id price pitch disclosure position product variants",
         "Persona": "name avatarUrl story",
@@ -34,10 +38,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "ShopNode": "id",
         "EnumLabels": "name values",
         "EnumValue": "name label",
-        "Mutation": (
-            "enterAsGuest requestCode signInWithCode signInWithPassword signInWithWechat refreshSession "
-            "acceptInvitation"
-        ),
+        "Mutation": "enterAsGuest requestCode signInWithCode signInWithPassword signInWithWechat refreshSession acceptInvitation",
         "GuestResult": "token",
         "CodeSent": "expiresInS",
         "SignedIn": "accessToken accessTokenExpiresAt refreshToken membership memberships",
@@ -61,6 +62,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "customer distributor brand operator": {
         "Parcel": "carrier trackingNo shippedAt contents",
         "ParcelContent": "lineNo quantity",
+        "AlreadyTaken": "code message",
     },
     "distributor brand finance operator": {
         "Tier": "id code rank name isLeader",
@@ -72,10 +74,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "DistributorName": "id code name",
     },
     "customer distributor": {
-        "OrderLine": (
-            "lineNo productTitle imageUrl sku options quantity unitPrice discount paid refunded refundedUnits "
-            "shippedUnits"
-        ),
+        "OrderLine": "lineNo productTitle imageUrl sku options quantity unitPrice discount paid refunded refundedUnits shippedUnits",
     },
     "customer brand": {
         "OrderAddress": "recipient phone region street",
@@ -114,9 +113,9 @@ MATRIX: dict[str, dict[str, str]] = {
     },
     "distributor brand operator": {
         "ChangedBy": "id role",
-        "AlreadyTaken": "code message",
     },
     "brand operator": {
+        **SALES,
         "Mutation": "invite removeMember withdrawProduct relistProduct",
         "MemberRemoved": "sessions",
         "InvalidPrices": "code message problems",
@@ -216,7 +215,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "BrandQuery": (
             "notices unreadNotices statements statement disputes payoutAccount payee name node products stores output "
             "storesWithoutSales payable supplyOrders rules rulesHistory persona imports import exports export "
-            "product tiers withdrawalPreview"
+            "product tiers withdrawalPreview sales"
         ),
         "BrandNode": "id",
         "SupplyOrder": "parcels id orderNo orderState store paidAt shippedAt isToShip region label lines",
@@ -230,8 +229,6 @@ MATRIX: dict[str, dict[str, str]] = {
         "BrandRules": "bannedWords floorBps disclosure updatedAt by",
         "PastBrandRules": "bannedWords floorBps disclosure setAt by",
         "RulesSet": "listings rules",
-        "StoreOutput": "store output orders units shareBps outputBefore growthBps",
-        "PeriodOutput": "start from to output orders units",
         "StoreWithoutSales": "store listings listedSince",
         "Payable": "balance inStatements notInStatement pending",
         "Mutation": (
@@ -331,7 +328,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "OperatorQuery": (
             "heldJobs node tiers distributors distributor movePreview brands stores plans plan planCheck "
             "simulatePlan order customer personalReads storeShelf storeAt products productReviews "
-            "withdrawalPreview"
+            "withdrawalPreview sales eliminations elimination"
         ),
         "CustomerFile": "id ref createdAt erasedAt phones contacts",
         "CustomerContact": "recipient phone",
@@ -382,8 +379,9 @@ MATRIX: dict[str, dict[str, str]] = {
         "Mutation": (
             "applyDistributor approveDistributor rejectDistributor suspendDistributor reinstateDistributor "
             "moveDistributor savePlan activatePlan refundOrder retryJob markModelStore copyStore approveProduct "
-            "rejectProduct"
+            "rejectProduct reinstateEliminatedDistributor"
         ),
+        **ELIMINATIONS,
         "JobRetried": "id",
         "PlatformProduct": (
             "id brand code title category tonalities audiences images description state variants events"
@@ -426,7 +424,7 @@ SECRETS: dict[str, Secret] = {
         "CatalogueProduct.earning OfferedVariant.earning PartnerQuery.earnings PartnerQuery.commission SoldOrder.commission "
         "Earnings.pending Earnings.available Earnings.inStatement Earnings.paid DayEarnings.amount LineEarning.amount "
         "CommissionExplanation.amount ExplainedOrder.commission ExplainedLine.commission ExplainedLine.commissions "
-        "Simulation.commission SimulatedTier.commission SimulatedDistributor.commission",
+        "Simulation.commission SimulatedTier.commission SimulatedDistributor.commission Elimination.pending Elimination.matured",
     ),
     "what a branch sold: one total for each direct downline": Secret(
         "distributor finance operator", "PartnerQuery.team TeamBranch.output TeamBranch.orders TeamBranch.members"
@@ -435,7 +433,7 @@ SECRETS: dict[str, Secret] = {
         "brand finance operator",
         "BrandQuery.output BrandQuery.stores StoreOutput.output StoreOutput.outputBefore StoreOutput.orders "
         "StoreOutput.units StoreOutput.shareBps StoreOutput.growthBps PeriodOutput.output PeriodOutput.orders "
-        "PeriodOutput.units StoreWithoutSales.listings",
+        "PeriodOutput.units StoreWithoutSales.listings " + SALES_FIGURES,
     ),
     "who a customer is: its own": Secret(
         "customer",
@@ -456,7 +454,7 @@ SECRETS: dict[str, Secret] = {
     "statements: of a payee its own": Secret(
         "distributor brand finance operator",
         "PartnerQuery.statement PartnerQuery.statements BrandQuery.statement BrandQuery.statements Statement.net "
-        "Statement.gross FinanceQuery.statement FullSettlementRun.statements FullStatement.net RunTotals.statements",
+        "Statement.gross FinanceQuery.statement FullSettlementRun.statements FullStatement.net RunTotals.statements EliminationDetail.statements EliminationStatement.net",
     ),
     "what whoever holds it is let in by": Secret(
         EVERYBODY,
@@ -490,9 +488,13 @@ HARMLESS = {
     "FullStatement.payee": "by code and name, as everywhere",
     "FullAdjustment.payee": "as above",
     "FullAdjustment.statementId": "an id, for finance",
-    "FullDispute.payee": "as above",
-    "FullPayout.payee": "as above",
+    **dict.fromkeys(("FullDispute.payee", "FullPayout.payee"), "as above"),
     "FullPayout.statementId": "an id, for finance",
     "FullDispute.statementId": "an id, for finance",
     "Mutation.disputeStatement": "its own, by its id",
 }
+
+for _roles, _types in access_matrix_recruiting.MATRIX.items():
+    for _type, _fields in _types.items():
+        MATRIX[_roles][_type] = f"{MATRIX[_roles].get(_type, '')} {_fields}"
+HARMLESS |= access_matrix_recruiting.HARMLESS

@@ -37,7 +37,7 @@ async def sample_template(server_url: str, template: str) -> AsyncIterator[str]:
     async with db.write() as session:
         await catalogue.count_cohorts(session, NOW)
     async with db.write() as session:
-        policy = await ranking.default_policy(session)
+        policy = await ranking.in_force(session, now=datetime.now(UTC))
         await ranking.rank(session, start=date(2026, 10, 1), end=date(2026, 11, 1), policy=policy)
     async with db.write() as session:
         assert await factories.a_settlement(session, cutoff=datetime(2026, 10, 31, 16, tzinfo=UTC), now=NOW)

@@ -18,18 +18,14 @@ from s2b2c.accounts.viewer import account_of
 from s2b2c.api.types.ids import encode, parts
 from s2b2c.config import resource
 from tests import factories
+from tests.api import foreign_ranking
 from tests.api.client import SECRET, Api
 from tests.api.doors import WHO, lived_in
 from tests.api.foreign_money import OWN, operations, owed
+from tests.api.foreign_recruiting import NOT_BELOW, SEATS, recruited, recruiting
 
-ROLES = {
-    "shop": "customer",
-    "partner": "distributor",
-    "brand": "brand",
-    "finance": "finance",
-    "operator": "operator",
-    "account": "operator",
-}
+ROLES = {door: door for door in ("brand", "finance", "operator")}
+ROLES |= {"shop": "customer", "partner": "distributor", "account": "operator"}
 """Who enters each door."""
 TOLD = {"BAD_ARGUMENT", "BAD_REQUEST", "UNAUTHENTICATED", "FORBIDDEN"}
 PHONE, STAFF, PASSWORD = "13800001234", "13911113333", "correct horse 电池"
@@ -109,16 +105,22 @@ KINDS = {
     "membership": Kind("SELECT account_id FROM memberships", {"account": "role <> 'operator'"}),
     "tier": Kind("SELECT id FROM tiers", {"operator": "false", "brand": "false"}),
     "brand": Kind("SELECT id FROM brands", {"operator": "false", "partner": "false", "finance": "false"}),
+    "elimination": Kind("SELECT id FROM eliminations", {"operator": "false"}),
     "rail-break": Kind("SELECT id FROM rail_breaks", {"finance": "false"}),
     "rail-report": Kind("SELECT id FROM rail_reports", {}),
     "payout": Kind("SELECT id FROM payouts", {"finance": "false"}),
     "dispute": Kind("SELECT id FROM disputes", {"finance": "false"}),
     "write-off": Kind("SELECT id FROM write_offs", {"finance": "false"}),
     "customer": Kind("SELECT id FROM customers", {"operator": "false"}),
+    "seat": Kind("SELECT id FROM seats", {"operator": "false", "shop": "false", "partner": NOT_BELOW}),
+    "seat-application": Kind("SELECT id FROM seat_applications", {"operator": "false"}),
+    "recruiting-code": Kind(
+        "SELECT id FROM recruiting_codes", {"operator": "false", "partner": "distributor_id IS DISTINCT FROM :me"}
+    ),
     "account": Kind("SELECT id FROM accounts", {}),
     "transfer": Kind("SELECT id FROM transfers", {}),
     "rule": Kind("SELECT id FROM rules", {}),
-}
+} | {kind: Kind(*it) for kind, it in foreign_ranking.KINDS.items()}
 Key = tuple[int, ...]
 Variables = dict[str, Any]
 
@@ -149,7 +151,9 @@ async def world(api: Api) -> dict[str, Variables]:
         mine = {role: await viewer_key(session, role) for role in ("customer", "distributor", "brand")}
         found: dict[str, str] = {}
         await owed(session)
-        for name, (kind, query) in (_OWN | OWN).items():
+        await recruited(session, mine["distributor"] or 0)
+        await foreign_ranking.judged(session)
+        for name, (kind, query) in (_OWN | OWN | SEATS | foreign_ranking.OWN).items():
             row = (await session.execute(text(query), mine)).first()
             assert row is not None, name
             found[name] = encode(kind, *row)
@@ -297,7 +301,9 @@ def _operations(own: Mapping[str, str]) -> dict[str, Variables]:
         "account/RemoveMember": {"input": {**member, "phone": STAFF}},
         "operator/Customer": {"id": own["customer"], "reason": "to see who that is"},
         "operator/PersonalReads": {"customer": own["customer"]},
+        **foreign_ranking.operations(own),
         **_of_products(own),  # one of them is withdrawn
+        **recruiting(own),
         **operations(own),  # the last: a run is discarded
     }
 
@@ -320,6 +326,7 @@ def _of_products(own: Mapping[str, str]) -> dict[str, Variables]:
         "brand/WithdrawProduct": {"product": own["supplied_product"], **why},
         "brand/RelistProduct": {"product": own["supplied_product"]},
         "operator/Products": {"brand": own["brand"]},
+        "operator/SalesByStore": {**DAYS, "brand": own["brand"], "product": product, "tier": own["tier"]},
         "operator/ApproveProduct": {"revision": own["revision"]},
         "operator/RejectProduct": {"revision": own["revision"], **why},
         "operator/WithdrawalPreview": {"product": product},
@@ -335,6 +342,7 @@ def _of_brands(own: Mapping[str, str]) -> dict[str, Variables]:
     return {
         "brand/Node": {"id": own["parcel"]},
         "brand/StoreOutput": {**DAYS, "tier": own["tier"]},
+        "brand/SalesByStore": {**DAYS, "product": own["supplied_product"], "tier": own["tier"]},
         "brand/Statement": {"id": own["supply"]},
         "brand/MarkNoticesRead": {"ids": [own["news"]]},
         "brand/ShipParcels": {"parcels": [parcel]},

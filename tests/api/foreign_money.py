@@ -1,4 +1,4 @@
-"""Operations of settlement that take ids, and what the sample lacks for them."""
+"""Operations of settlement and off-boarding that take ids, and what the sample lacks for them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import models, settlements
+from s2b2c import models, offboarding, settlements
+from s2b2c.accounts.viewer import account_of
 from tests import factories
 from tests.api.conftest import NOW
 
@@ -17,13 +18,15 @@ OWN = {
     "rail_break": ("rail-break", "SELECT min(id) FROM rail_breaks"),
     "report": ("file", "SELECT min(id) FROM files WHERE kind = 'rail_report'"),
     "payout": ("payout", "SELECT min(id) FROM payouts"),
+    "elimination": ("elimination", "SELECT min(id) FROM eliminations"),
+    "left": ("distributor", "SELECT min(distributor_id) FROM eliminations"),
     "payee": ("distributor", "SELECT min(distributor_id) FROM statements"),
 }
 """As in `foreign._OWN`."""
 
 
 async def owed(session: AsyncSession) -> None:
-    """A run under review, a dispute of a brand in it, and debt that somebody asked to give up."""
+    """A run under review, a dispute of a brand in it, debt that somebody asked to give up, and one who has left."""
     await factories.a_proof(session)
     await factories.a_proof(session, kind="rail_report")
     made = await settlements.settle(session, cutoff=NOW, now=NOW)
@@ -35,7 +38,9 @@ async def owed(session: AsyncSession) -> None:
     await settlements.dispute(session, statement.id, "少算", brand_id=statement.brand_id, by=None, now=NOW)
     owing = (await session.scalars(select(models.Distributor.id).limit(1))).one()
     session.add(models.WriteOff(distributor_id=owing, amount=1, reason="坏账", created_at=NOW))
-    await session.flush()
+    gone = await factories.a_distributor(session, state="suspended")
+    operator = await account_of(session, "operator")
+    await offboarding.eliminate(session, gone.id, reason="末位", now=NOW, account_id=operator)
 
 
 def operations(own: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -49,6 +54,9 @@ def operations(own: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         "brand/StatementPayment": {"id": own["supply"]},
         "brand/StatementReview": {"id": own["supply"]},
         "brand/DisputeStatement": {"id": own["supply"], "reason": "少算"},
+        "operator/Elimination": {"id": own["elimination"]},
+        "operator/EliminationStatements": {"id": own["elimination"]},
+        "operator/ReinstateEliminatedDistributor": {"id": own["left"], "reason": "申诉成立"},
         "finance/Node": {"id": own["run"]},
         "finance/Run": {"id": own["run"], "payee": "BRAND"},
         "finance/Statement": {"id": own["statement"]},

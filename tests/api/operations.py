@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Container
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.api.client import Api
@@ -25,14 +26,16 @@ async def check(
     most: int = MOST_STATEMENTS,
     case: str = "",
     drawn: Container[str] = (),
+    given: Any = MappingProxyType({}),
     **variables: Any,
 ) -> Any:
     """Run an operation; its answer must be the one on file, got with exactly so many SQL statements. Returns it.
 
-    `case` tells the answers to one operation apart; texts in the fields `drawn` are never the same twice. A mutation
-    that does several steps, or asks Stripe between two transactions, may need more statements than `MOST_STATEMENTS`.
+    `case` tells the answers to one operation apart; texts in the fields `drawn` are never the same twice; `given` are
+    variables that have the name of an argument here. A mutation that does several steps, or asks Stripe between two
+    transactions, may need more statements than `MOST_STATEMENTS`.
     """
-    answer = await api.run(operation, token, **variables)
+    answer = await api.run(operation, token, **given, **variables)
     sent = list(api.statements)
     assert "errors" not in answer, answer
     file = FOLDER / f"{operation}{case and '.'}{case}.json"

@@ -17,7 +17,9 @@ from graphql import (
 )
 
 from s2b2c.api.schema import sdl
-from tests.api.access_matrix import EVERYBODY, HARMLESS, MATRIX, SECRETS, WATCHED
+from tests.api import access_matrix
+from tests.api.access_matrix import EVERYBODY, HARMLESS, WATCHED
+from tests.api.access_ranking import RANKING, RANKING_SECRETS
 from tests.api.client import Api
 from tests.api.doors import OF_A_SESSION, WHO, signed_in
 from tests.api.test_nonsense import NONSENSE, _value
@@ -37,17 +39,20 @@ DOORS = {
 """The types whose fields are asked for by each role, and the fields that lead there."""
 KEPT_OUT = {"UNAUTHENTICATED", "FORBIDDEN"}
 
+ROWS = [
+    (roles, type_, fields)
+    for matrix in (access_matrix.MATRIX, RANKING)
+    for roles, types in matrix.items()
+    for type_, fields in types.items()
+]
+SECRETS = access_matrix.SECRETS | RANKING_SECRETS
+
 Cell = tuple[str, str]
 
 
 def _table() -> dict[Cell, set[str]]:
     """The roles that the table admits to each (type, field)."""
-    return {
-        (type_, field): set(roles.split())
-        for roles, types in MATRIX.items()
-        for type_, fields in types.items()
-        for field in fields.split()
-    }
+    return {(type_, field): set(roles.split()) for roles, type_, fields in ROWS for field in fields.split()}
 
 
 TABLE = _table()
@@ -103,7 +108,7 @@ def test_no_cell_is_untested() -> None:
         if type_.name != "Node"
         for name in type_.fields
     }
-    rows = [(type_, field) for types in MATRIX.values() for type_, names in types.items() for field in names.split()]
+    rows = [(type_, field) for _, type_, names in ROWS for field in names.split()]
     assert len(rows) == len(set(rows)), "a field is in two rows"
     assert {cell for cell in fields if _expected(*cell) is None} == set(), "say who may see it: access_matrix.py"
     assert set(rows) - fields == set(), "a row is of a field that is not there"
@@ -179,6 +184,6 @@ def test_a_distributor_sees_of_others_names_and_totals_alone() -> None:
         and "distributor" in (_expected(type_.name, name) or ())
     }
     assert shown == {("PartnerQuery", "me"), ("Distributor", "parent"), ("TeamBranch", "distributor")}
-    assert [fields for types in MATRIX.values() for type_, fields in types.items() if type_ == "TeamBranch"] == [
+    assert [fields for _, type_, fields in ROWS if type_ == "TeamBranch"] == [
         "distributor tier state members output orders"
     ]

@@ -71,7 +71,7 @@ def test_what_a_get_may_ask_for_reads_at_the_door_of_customers() -> None:
         f"shop/{name}"
         for name in (
             *("Cart", "Decoration", "Labels", "Me", "Node", "Order", "Orders", "OwnNode", "Personas", "Product"),
-            "Storefront",
+            *("MovedTo", "Storefront", "OpenSeats", "MyApplications"),
         )
     }
     for name in public:

@@ -64,6 +64,7 @@ MENTIONS = {
     ),  # less of something
     *("Variant", "OfferedVariant", "SupplyVariant", "OwnListing", "ExplainedCommission", "OrderLife", "Payment"),
     "PriceChange",  # read with its variant
+    *("Elimination", "EliminationDetail", "ClosedStore", "MovedDownline", "EliminationStatement"),  # read in lists
     *(
         "Dispute",
         "FullDispute",
@@ -74,6 +75,11 @@ MENTIONS = {
         "RailReport",
     ),  # read in lists
     *("ProductRevision", "ProductReview", "ProductRelisted", "PlatformProduct", "StockLevel"),
+    *("Seat", "OpenSeat", "RecruitingCode", "OwnRecruitingCode"),
+    *("OwnApplication", "SeatApplication", "SeatApplicationDetail"),
+    *("RankingPolicy", "RankingRun", "FullRankingRun", "RankingExemption", "OwnTailCase", "FullTailCase"),  # as above
+    "ForeseenHit",  # less of a distributor
+    "ProductName",
     *("CustomerFile", "PersonalRead"),  # read with a reason, or with the trail
     *("RefundRequest", "Rule", "StatementLine", "FullStatementLine", "Transfer", "RefusedTouch"),  # a part of something
 }

@@ -50,11 +50,11 @@ async def test_every_operation_on_the_sample(own_sample: Api, fake: Fake) -> Non
     customer = found["data"]["operator"]["customer"]["id"]
     await check(api, "operator/Customer", operator, statements=2, case="none", reason=REASON, ref="nobody")
     await check(api, "operator/PersonalReads", operator, statements=3, customer=customer)
-    await check(api, "account/ExportMyData", token, statements=15, most=15, drawn={"json"})
+    await check(api, "account/ExportMyData", token, statements=16, most=16, drawn={"json"})
     await api.run("operator/PersonalReads", operator, first=100)
     assert len(api.statements) == 3
     await check(
-        api, "account/EraseMe", token, statements=27, most=27, proof={"phone": PHONE, "code": await a_code(api, fake)}
+        api, "account/EraseMe", token, statements=28, most=28, proof={"phone": PHONE, "code": await a_code(api, fake)}
     )
     async with api.db.write() as session:
         distributor = await account_of(session, "distributor", None, 3)

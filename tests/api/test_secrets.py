@@ -3,18 +3,19 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
-from s2b2c import models, money, orders, settlements
+from s2b2c import models, money, orders, ranking, recruiting, settlements
 from s2b2c.api.types.ids import encode
 from s2b2c.config import resource
 from tests import factories
 from tests.api.client import Api
 from tests.api.shopping import HOME, PERSON, Json, a_buyer, a_shop, done, paid, ships_all, supply_orders
+from tests.recruits import a_seat, a_world
 from tests.stripe_fake import Fake
 
 PAID_AT = datetime(2026, 9, 1, 4, tzinfo=UTC)
@@ -114,6 +115,31 @@ def _of_distributors(
     }
 
 
+def _of_rankings(case: int) -> dict[str, dict[str, Any]]:
+    """Every operation of a distributor's about its places in rankings, as those of a customer."""
+    said = {"case": encode("tail-case", case), "words": "仓库被淹"}
+    return {
+        "partner/Standings": {},
+        "partner/TailCases": {},
+        "partner/PlanOwnImprovement": said,
+        "partner/Appeal": said,
+    }
+
+
+async def a_case(api: Api, owner: models.Distributor) -> int:
+    """The id of the case of who got a notice for a place in September: all that sold are the tail."""
+    terms, now = ranking.Terms(min_cohort=1, tail_bps=10_000, strikes=1), datetime.now(UTC)
+    async with api.db.write() as session:
+        await ranking.roll_up(session)
+        policy = await ranking.draft(session, "p", terms, by=None, now=now)
+        await ranking.publish(session, policy.id, by=None, now=now)
+        run = await ranking.rank(session, start=date(2026, 9, 1), end=date(2026, 10, 1), policy=policy)
+        assert run.run_id is not None
+        await ranking.act(session, run.run_id, by=None, account_id=None, now=now)
+        of = models.TailCase.distributor_id == owner.id
+        return (await session.scalars(select(models.TailCase.id).where(of))).one()
+
+
 def _of_storefronts(store: models.Store, other: models.Store, variant: models.Variant) -> dict[str, dict[str, Any]]:
     """Every operation about the look of stores, as those of a customer."""
     shelf, product = encode("store", store.id), encode("product", variant.product_id)
@@ -129,7 +155,24 @@ def _of_storefronts(store: models.Store, other: models.Store, variant: models.Va
         "partner/BlockSchema": {},
         "partner/BrandPersona": {"id": product},
         "shop/Decoration": {"slug": store.slug},
+        "shop/MovedTo": {"slug": store.slug},
         "shop/Personas": {"slug": store.slug, "id": product},
+    }
+
+
+def _of_recruiting(seat_id: int) -> dict[str, dict[str, Any]]:
+    """Every operation of who applies or invites, as those of a customer."""
+    seat, nothing = encode("seat", seat_id), encode("seat-application", 1)
+    told = {"name": "李四", "region": "杭州", "introduction": "好", "experienceMonths": 1, "audience": 1}
+    return {
+        "shop/OpenSeats": {},
+        "shop/ApplyForSeat": {"input": {"seat": seat, **told, "declaredOutput": 1, "agrees": True}},
+        "shop/MyApplications": {},
+        "shop/WithdrawApplication": {"id": nothing},
+        "partner/MakeRecruitingCode": {"seat": seat},
+        "partner/RecruitingCodes": {},
+        "partner/RevokeRecruitingCode": {"id": encode("recruiting-code", 1)},
+        "partner/Onboarding": {},
     }
 
 
@@ -142,7 +185,8 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(
     The higher rates break the floor: what the rule gives before the cap would tell the margin too.
     """
     async with api.db.write() as session:
-        owner = await factories.a_distributor(session, parent=await factories.a_distributor(session))
+        top = await factories.a_distributor(session)
+        owner = await factories.a_distributor(session, parent=top, with_history=True)
         store = await factories.a_store(session, owner)
         other = await factories.a_store(session, owner)
         variant = await factories.a_variant(session, supply_price=SUPPLY, price=PRICE, tier_costs=(COST,))
@@ -158,6 +202,7 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(
         settled = await settlements.settle(session, cutoff=LATER, now=LATER)
         assert settled is not None
         await settlements.review(session, settled.run_id, now=LATER, by=None)
+        seat_id = await a_seat(session, await a_world(session), weights=recruiting.Weights(2501, 2499, 2501, 2499))
     async with api.db.read() as session:
         line = (await session.scalars(select(models.OrderLine).where(models.OrderLine.order_id == order.id))).one()
         statement = (
@@ -171,8 +216,10 @@ async def test_no_supply_price_reaches_a_customer_or_a_distributor(
         secrets.add(share.uncapped_amount)
     asked: dict[str, dict[str, Any]] = {
         **_of_storefronts(store, other, variant),
+        **_of_recruiting(seat_id),
         **_of_customers(store, [variant, unlisted], order, waiting, address),
         **_of_distributors(store, [variant, unlisted], share, statement, notice),
+        **_of_rankings(await a_case(api, owner)),
     }
     folder = resource("graphql") / "operations"
     theirs = {f"{door}/{file.stem}" for door in ("shop", "partner") for file in folder.glob(f"{door}/*.graphql")}

@@ -17,9 +17,9 @@ from tests.api.operations import check
 PAYEES = [("partner", "distributor"), ("brand", "brand")]
 
 
-async def staff(api: Api, role: str = "finance") -> str:
+async def staff(api: Api, role: str = "finance", **named: str) -> str:
     """The token of a person who has signed in and has this role; another one at each call."""
-    token, now = await api.token(**WHO[role]), datetime.now(UTC)
+    token, now = await api.token(**WHO[role] | named), datetime.now(UTC)
     async with api.db.write() as session:
         account_id = (await accounts.viewer_of(session, token, SECRET, now)).account_id
         session.add(person := models.Person())

@@ -9,6 +9,28 @@ from s2b2c.api.types.fields import computed
 from s2b2c.api.types.notices import Language
 
 LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "ApplicationCriterion": {
+        "EXPERIENCE_MONTHS": ("从业月数", "Months of experience"),
+        "AUDIENCE": ("群成员数", "Community members"),
+        "DECLARED_OUTPUT": ("月产值", "Monthly output"),
+        "REVIEW": ("评审分", "Review"),
+    },
+    "ApplicationEventKind": {
+        "SUBMITTED": ("已提交", "Submitted"),
+        "VERIFIED": ("已核实", "Verified"),
+        "REVIEWED": ("已评审", "Reviewed"),
+        "MOVED": ("已转席位", "Moved to another seat"),
+        "WITHDRAWN": ("已撤回", "Withdrawn"),
+        "APPROVED": ("已通过", "Approved"),
+        "REJECTED": ("未通过", "Rejected"),
+        "MEMBER_REMOVED": ("已移除成员", "Member removed"),
+    },
+    "ApplicationState": {
+        "SUBMITTED": ("待审核", "Submitted"),
+        "WITHDRAWN": ("已撤回", "Withdrawn"),
+        "APPROVED": ("已通过", "Approved"),
+        "REJECTED": ("未通过", "Rejected"),
+    },
     "BreakKind": {
         "MISSING_HERE": ("我方缺失", "Missing here"),
         "MISSING_THERE": ("对方缺失", "Missing at Stripe"),
@@ -104,6 +126,15 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "CLAMPED": ("限价调整", "Repriced by its band"),
         "WORDS_REMOVED": ("文案清空", "Words removed"),
     },
+    "Metric": {
+        "OUTPUT": ("产值", "Output"),
+        "ORDERS": ("订单数", "Orders"),
+        "CUSTOMERS": ("活跃客户", "Active customers"),
+        "REPEAT": ("复购率", "Repeat rate"),
+        "REFUND": ("退款率", "Refund rate"),
+        "GROWTH": ("增长率", "Growth"),
+        "SELL_THROUGH": ("动销率", "Sell-through"),
+    },
     "MoveWarning": {
         "PARENT_BELOW": ("新上级的层级更低", "The new parent's tier is lower"),
         "ORDERS_PLACED": ("有待付款订单", "Orders wait for payment"),
@@ -113,6 +144,12 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "NOTHING_TO_SELL": ("没有规格", "No variants"),
         "NO_COST_FOR_YOUR_TIER": ("你的层级没有拿货价", "No cost for your tier"),
         "NO_PRICE_FITS": ("没有可用的售价", "No price fits"),
+    },
+    "OnboardingTask": {
+        "PAYEE_TOLD": ("填写收款人", "Tell the payee"),
+        "STORE_OPEN": ("开设店铺", "Open a store"),
+        "FIRST_LISTING": ("首次选品", "First listing"),
+        "FIRST_SALE": ("首笔成交", "First sale"),
     },
     "OrderState": {
         "PLACED": ("待付款", "Awaiting payment"),
@@ -159,6 +196,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "LEGAL_NAME": ("收款人姓名", "Legal name"),
         "IDENTITY_NUMBER": ("证件号码", "Identity number"),
         "BANK_ACCOUNT": ("银行账号", "Bank account"),
+        "INTRODUCTION": ("自我介绍", "Introduction"),
     },
     "PlanState": {"DRAFT": ("草稿", "Draft"), "ACTIVE": ("已生效", "Active")},
     "PriceTier": {
@@ -213,6 +251,16 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "REFUSED": ("文件有误", "Refused"),
         "FAILED": ("出错，稍后重试", "Failed, tried again"),
     },
+    "RankingCohort": {
+        "TIER_REGION": ("同层级同区域", "Tier and region"),
+        "TIER": ("同层级", "Tier"),
+    },
+    "RankingOutcome": {
+        "CLEAR": ("正常", "Clear of the tail"),
+        "TAIL": ("末位", "In the tail"),
+        "LET_OFF": ("末位豁免", "Let off"),
+        "NO_TAIL": ("人数不足，不设末位", "No tail"),
+    },
     "ReadPurpose": {
         "SHIPPING": ("发货", "Shipping"),
         "ORDER": ("查看订单", "Order"),
@@ -220,6 +268,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "PAYOUT": ("打款", "Payout"),
         "EXPORT": ("导出个人数据", "Export"),
         "ERASURE": ("删除个人数据", "Erasure"),
+        "RECRUITING": ("招募审核", "Recruiting"),
     },
     "RefundRequestState": {
         "SENDING": ("退款提交中", "Sending"),
@@ -278,6 +327,8 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "IMPORTED": ("导入", "Imported"),
         "EDITED": ("店主修改", "Edited"),
         "COPIED": ("标杆复制", "Copied"),
+        "ELIMINATED": ("店主清退", "Owner eliminated"),
+        "REINSTATED": ("店主恢复", "Owner reinstated"),
     },
     "StorePart": {
         "DECORATION": ("装修", "Decoration"),
@@ -292,6 +343,28 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "StoreState": {"OPEN": ("营业中", "Open"), "CLOSED": ("已关闭", "Closed")},
     "SupplyOrderState": {"TO_SHIP": ("待发货", "To ship"), "SHIPPED": ("已发货", "Shipped"), "ALL": ("全部", "All")},
+    "TailCaseState": {
+        "WATCH": ("观察中", "On watch"),
+        "NOTICED": ("已通知，可申诉", "Noticed"),
+        "APPEALED": ("申诉中", "Appealed"),
+        "REJECTED": ("申诉未采纳，待决定", "Appeal rejected"),
+        "UPHELD": ("申诉成立", "Appeal upheld"),
+        "SPARED": ("决定保留", "Spared"),
+        "CLEARED": ("已离开末位", "Cleared"),
+        "ELIMINATED": ("已淘汰", "Eliminated"),
+    },
+    "TailStepKind": {
+        "WATCHED": ("列入观察", "Put on watch"),
+        "STRUCK": ("再次末位", "Struck again"),
+        "NOTICED": ("发出通知", "Noticed"),
+        "PLANNED": ("改进计划", "Plan to improve"),
+        "APPEALED": ("提出申诉", "Appealed"),
+        "APPEAL_UPHELD": ("申诉成立", "Appeal upheld"),
+        "APPEAL_REJECTED": ("申诉未采纳", "Appeal rejected"),
+        "SPARED": ("决定保留", "Spared"),
+        "CLEARED": ("离开末位", "Cleared"),
+        "ELIMINATED": ("决定淘汰", "Eliminated"),
+    },
     "TouchSide": {"REFUSED": ("未锁定", "Not won"), "HELD": ("已保住", "Held")},
     "TransferCode": {
         "PAYMENT": ("订单付款", "Payment"),
@@ -331,6 +404,11 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "NONE": ("不代扣", "None"),
         "BUSINESS": ("对公开票", "Invoices us"),
         "CN_LABOUR_CUMULATIVE": ("劳务报酬累计预扣", "Cumulative, labour"),
+    },
+    "VerifiedCriterion": {
+        "EXPERIENCE_MONTHS": ("从业月数", "Months of experience"),
+        "AUDIENCE": ("群成员数", "Community members"),
+        "DECLARED_OUTPUT": ("月产值", "Monthly output"),
     },
     "WordsRule": {"BANNED_WORD": ("禁用词", "Banned word"), "DISCLOSURE": ("必须声明", "Disclosure")},
     "ZeroReason": {

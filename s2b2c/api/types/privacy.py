@@ -40,6 +40,7 @@ class ReadPurpose(Enum):
     PAYOUT = strawberry.enum_value("payout", description="Money was to be paid out (打款).")
     EXPORT = strawberry.enum_value("export", description="Somebody got all that is held of it.")
     ERASURE = strawberry.enum_value("erasure", description="Somebody was erased.")
+    RECRUITING = strawberry.enum_value("recruiting", description="An application for a seat was read.")
 
 
 @strawberry.enum(description="Kinds of personal data.")
@@ -48,11 +49,12 @@ class PersonalDataKind(Enum):
     OPENID = strawberry.enum_value("openid", description="Of WeChat, for one mini-app.")
     UNIONID = strawberry.enum_value("unionid", description="Of WeChat, for all apps of one owner.")
     RECIPIENT = strawberry.enum_value("recipient", description="Who takes a parcel in.")
-    REGION = strawberry.enum_value("region", description="Province, city and district of an address.")
+    REGION = strawberry.enum_value("region", description="Of an address, or of who applied for a seat.")
     STREET = strawberry.enum_value("street", description="Street, house and door of an address.")
-    LEGAL_NAME = strawberry.enum_value("legal_name", description="Of who is paid out.")
+    LEGAL_NAME = strawberry.enum_value("legal_name", description="Of who is paid out or applied for a seat.")
     IDENTITY_NUMBER = strawberry.enum_value("identity_number", description="Of who is paid out.")
     BANK_ACCOUNT = strawberry.enum_value("bank_account", description="Of who is paid out.")
+    INTRODUCTION = strawberry.enum_value("introduction", description="Of who applied for a seat.")
 
 
 @strawberry.type(description="That somebody has seen personal data of another one unmasked, exported or erased it.")

@@ -71,6 +71,8 @@ class StoreChange(Enum):
     IMPORTED = "imported"
     EDITED = "edited"
     COPIED = "copied"
+    ELIMINATED = "eliminated"
+    REINSTATED = "reinstated"
 
 
 @strawberry.type(
