@@ -1,6 +1,7 @@
 """The command line: `s2b2c --help`."""
 
 import asyncio
+import importlib
 import signal
 import sys
 import time
@@ -10,10 +11,10 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import ModuleType
+from typing import Annotated, Literal, TypeVar
 
 import typer
-import uvicorn
 import uvloop
 from pydantic import ValidationError
 from rich.console import Console
@@ -43,16 +44,11 @@ from s2b2c import (
     resealing,
     worker,
 )
-from s2b2c.api import documents, schema
-from s2b2c.api.rates import Rates
-from s2b2c.app import Webhook, create_app
-from s2b2c.config import CHECKOUT, resource, settings, state_dir
+from s2b2c.config import CHECKOUT, settings, state_dir
 from s2b2c.db import Database, MigrationError, check_current, migrate
 from s2b2c.errors import Refused
 from s2b2c.processes import CommandError
 
-BACKSTOP = timedelta(seconds=5)
-"""How long after the deadline of its operation the database itself ends a statement; the command line has none."""
 ROLLUPS_EVERY = timedelta(seconds=15)
 T = TypeVar("T")
 Kind = Literal["tiers", "network", "catalogue", "stores", "listings", "plans", "orders"]
@@ -276,10 +272,8 @@ def migrate_() -> None:
 @app.command("schema")
 def schema_() -> None:
     """Write graphql/schema.graphql from the code, and graphql/operations.json from the operations."""
-    folder = resource("graphql")
-    for name, text in {"operations.json": documents.as_json(), "schema.graphql": schema.sdl()}.items():
-        (folder / name).write_text(text, encoding="utf-8")
-        out.print(str(folder / name), soft_wrap=True)
+    for path in _serving().write_schema():
+        out.print(str(path), soft_wrap=True)
 
 
 @app.command()
@@ -288,25 +282,16 @@ def serve() -> None:
     logs.write_to_stderr(settings().log)
     processes.end_with_parent()
     crypto.keys()  # made now or never: not by two requests at once, and not by the first customer
+    serving = _serving()
     with _server() as url:
-        deadline = timedelta(seconds=settings().operation_seconds)
-        database = Database(url, statement_timeout=deadline + BACKSTOP)
+        database = serving.database(url)
         _tell_prometheus(settings().metrics_port, serve=database)
-        api = create_app(
-            database,
-            token_secret=accounts.token_secret(),
-            gateway=payments.connect(),
-            webhook=Webhook.of_settings(),
-            trusted_only=settings().documents == "trusted",
-            rates=Rates(database, of_person=settings().person_requests, of_address=settings().address_requests),
-        )
-        options: dict[str, Any] = {
-            "log_config": None,  # its own log would be told in another form, and hold what stands in addresses
-            "log_level": "warning",
-            "access_log": False,
-            "proxy_headers": False,  # S2B2C_TRUSTED_PROXIES says who is believed: it would believe all of this machine
-        }
-        uvicorn.run(api, host=settings().host, port=settings().port, **options)
+        serving.serve(database)
+
+
+def _serving() -> ModuleType:
+    """Only two commands need the schema, and building it takes longer than most of the others do."""
+    return importlib.import_module("s2b2c.serving")
 
 
 @app.command("worker")
