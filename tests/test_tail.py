@@ -178,7 +178,7 @@ async def test_twelve_distributors_over_three_periods(session: AsyncSession) -> 
         *(7817, 6999, 6454, 5908, 5363, 4544, 4544, 2090, 1545, 3727, 3181, 7817)
     ]
     assert [scores[n].rank for n in range(1, 13)] == [1, 3, 4, 5, 6, 7, 8, 11, 12, 9, 10, 2]
-    assert [n for n in scores if scores[n].outcome != "clear"] == [8, 9]
+    assert sorted(n for n in scores if scores[n].outcome != "clear") == [8, 9]
     assert await act(session, world, july, days=1) == Acted(struck=2, noticed=1, cleared=0)
     assert await cases(session, world) == {9: [("noticed", 2)], 8: [("watch", 1)]}
 
@@ -188,7 +188,7 @@ async def test_twelve_distributors_over_three_periods(session: AsyncSession) -> 
         *(8181, 7635, 7090, 6545, 5999, 5181, 5181, 4363, 1727, 3818, 3272, 1000)
     ]
     assert [scores[n].rank for n in range(1, 13)] == [*range(1, 9), 11, 9, 10, 12]
-    assert [n for n in scores if scores[n].outcome == "tail"] == [9, 12]
+    assert sorted(n for n in scores if scores[n].outcome == "tail") == [9, 12]
     assert await act(session, world, august, days=2) == Acted(struck=2, noticed=0, cleared=1)
     assert await cases(session, world) == {9: [("noticed", 3)], 8: [("cleared", 1)], 12: [("watch", 1)]}
     assert await states(session, world) == ["active"] * 8 + ["watch", "active", "active", "watch"]

@@ -261,6 +261,7 @@ async def test_a_team_is_one_total_for_each_branch(api: Api) -> None:
                     units=1,
                     paid=paid,
                     refunded=refunded,
+                    kept=1,
                 )
             )
     token = await api.token("distributor", distributor=top.code)

@@ -186,7 +186,7 @@ async def test_a_team(shared_db: Database, first: int, start: list[int], between
         async def add(value: int) -> int:
             child = await factories.a_distributor(session, parent=top)
             sold = {"orders": 1, "units": 1, "paid": value, "refunded": 0}
-            session.add(models.DailySeller(branch_id=top.id, seller_id=child.id, day=DAY, **sold))
+            session.add(models.DailySeller(branch_id=top.id, seller_id=child.id, day=DAY, kept=0, **sold))
             await session.flush()
             return child.id
 
