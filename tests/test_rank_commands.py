@@ -60,7 +60,6 @@ async def test_from_a_policy_to_a_decision(db: Database, database_url: str, five
     made = cli(database_url, "rank", "draft", "usual", str(file), "--as", DECIDER)
     assert made == "Policy 1 is usual 1, a draft: next is `s2b2c rank simulate --policy 1`.\n"
     dry = cli(database_url, "rank", "simulate", "--policy", "1", "--months", "2", "--until", "2026-06-10")
-    assert "1 would have got a notice, 0 of them once above the median; – of a tail" not in dry
     assert "would have got a notice" in dry
     assert cli(database_url, "rank", "publish", "1", "--as", DECIDER) == "usual 1 is in force.\n"
 
