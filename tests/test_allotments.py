@@ -16,7 +16,7 @@ from s2b2c.db import Database
 from s2b2c.errors import BadArgument, NotFound, OutOfStock, Refusal, Refused, WrongState
 from tests import factories
 from tests.allotting import EAST, NORTH, NOW, WINDOW, Pools, World, a_world, place, sources
-from tests.test_migrations import _as_owner
+from tests.databases import as_owner
 from tests.test_worker import until
 
 
@@ -385,7 +385,7 @@ async def test_who_waits_for_the_stock_sees_what_was_set_aside_meanwhile(db: Dat
 
 async def _is_waiting(database_url: str) -> bool:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return await _as_owner(database_url, waiting) == [(1,)]
+    return await as_owner(database_url, waiting) == [(1,)]
 
 
 @pytest.mark.parametrize("quantity", [0, 5])

@@ -22,9 +22,9 @@ from s2b2c.config import CHECKOUT
 from s2b2c.db import Database, _prepare, _upgrade, check_current, revisions
 from tests import factories, imports
 from tests.commands import cli, start
-from tests.databases import create_database, drop_database
+from tests.databases import as_owner, create_database, drop_database
 from tests.snapshot import snapshot
-from tests.test_migrations import _as_owner, _dump
+from tests.test_migrations import _dump
 
 NOW = datetime(2026, 11, 21, 4, tzinfo=UTC)
 ODD = 'a\tb\\N\n"王小明" \U0001f35c\\'
@@ -34,7 +34,7 @@ _WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'varian
 
 async def _fingerprint(url: str) -> dict[str, object]:
     """A hash of all rows of every table, as they print, and where each sequence stands."""
-    names = await _as_owner(
+    names = await as_owner(
         url,
         "SELECT relname, relkind::text FROM pg_class "
         "WHERE relkind IN ('r', 'S') AND relnamespace = 'public'::regnamespace",
@@ -46,7 +46,7 @@ async def _fingerprint(url: str) -> dict[str, object]:
             if kind == "S"
             else f"SELECT count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM {name} AS t"
         )
-        found[str(name)] = (await _as_owner(url, query))[0]
+        found[str(name)] = (await as_owner(url, query))[0]
     return found
 
 
@@ -127,8 +127,8 @@ async def test_it_is_one_moment_though_others_go_on(database_url: str, nothing: 
     await db.close()
     await backup.restore(nothing, tmp_path / "x.zip")
     counted = "SELECT (SELECT string_agg(name, ',') FROM brands), (SELECT string_agg(code, ',') FROM tiers)"
-    assert await _as_owner(nothing, counted) == [("b1", "t1")]
-    (row,) = await _as_owner(nothing, "INSERT INTO brands (name) VALUES ('b2') RETURNING id")
+    assert await as_owner(nothing, counted) == [("b1", "t1")]
+    (row,) = await as_owner(nothing, "INSERT INTO brands (name) VALUES ('b2') RETURNING id")
     assert row[0] in range(2, len(adding) + 3), "sequences are as far on as the rows, or further"
 
 
@@ -145,7 +145,7 @@ async def test_a_backup_is_for_its_owner_alone_and_takes_the_place_of_the_last(w
 async def test_a_database_without_our_tables_is_not_backed_up(nothing: str, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="The database is empty"):
         await backup.write(nothing, tmp_path / "x.zip")
-    await _as_owner(nothing, "CREATE TABLE theirs (id bigint)")
+    await as_owner(nothing, "CREATE TABLE theirs (id bigint)")
     with pytest.raises(BackupError, match="they are not ours"):
         await backup.write(nothing, tmp_path / "x.zip")
     assert [*tmp_path.iterdir()] == []  # noqa: ASYNC240  an empty folder
@@ -234,7 +234,7 @@ async def test_a_file_that_is_not_right_changes_nothing(
     file: Path, database_url: str, tmp_path: Path, damage: object, said: str
 ) -> None:
     """With all that the database holds still in it, and none of the file."""
-    await _as_owner(database_url, "INSERT INTO brands (name) VALUES ('kept')")
+    await as_owner(database_url, "INSERT INTO brands (name) VALUES ('kept')")
     before, schema = await _fingerprint(database_url), _dump(database_url)
     bad = tmp_path / "bad.zip"
     shutil.copy(file, bad)
@@ -247,7 +247,7 @@ async def test_a_file_that_is_not_right_changes_nothing(
 
 
 async def test_what_is_there_is_replaced_only_when_that_is_said(world: str, file: Path, database_url: str) -> None:
-    await _as_owner(database_url, "INSERT INTO brands (name) VALUES ('there before')")
+    await as_owner(database_url, "INSERT INTO brands (name) VALUES ('there before')")
     before = await _fingerprint(database_url)
     with pytest.raises(BackupError, match=r"not empty \(brands\): --replace"):
         await backup.restore(database_url, file)
@@ -262,10 +262,10 @@ async def test_a_database_that_is_migrated_and_empty_will_do(world: str, file: P
 
 
 async def test_a_database_of_others_is_left_alone(file: Path, nothing: str) -> None:
-    await _as_owner(nothing, "CREATE TABLE theirs (id bigint)")
+    await as_owner(nothing, "CREATE TABLE theirs (id bigint)")
     with pytest.raises(BackupError, match="they are not ours"):
         await backup.restore(nothing, file, replace=True)
-    assert await _as_owner(nothing, "SELECT count(*) FROM pg_class WHERE relname = 'brands'") == [(0,)]
+    assert await as_owner(nothing, "SELECT count(*) FROM pg_class WHERE relname = 'brands'") == [(0,)]
 
 
 async def test_a_database_in_use_is_not_waited_for(
@@ -292,7 +292,7 @@ async def test_an_old_backup_comes_back_and_is_migrated(
     server_url: str, database_url: str, nothing: str, tmp_path: Path
 ) -> None:
     await _migrated(nothing, "0002")
-    await _as_owner(nothing, "INSERT INTO tiers (code, rank, name, is_leader) VALUES ('city', 1, '市级', false)")
+    await as_owner(nothing, "INSERT INTO tiers (code, rank, name, is_leader) VALUES ('city', 1, '市级', false)")
     file = tmp_path / "old.zip"
     assert (await backup.write(nothing, file)).revision == "0002"
     with pytest.raises(BackupError, match=f"is of revision 0002 of the schema and the database at {revisions()[0]}"):
@@ -301,7 +301,7 @@ async def test_an_old_backup_comes_back_and_is_migrated(
     url = await create_database(server_url, name)
     await backup.restore(url, file)
     await check_current(url)
-    assert await _as_owner(url, "SELECT id, code, name FROM tiers") == [(1, "city", "市级")]
+    assert await as_owner(url, "SELECT id, code, name FROM tiers") == [(1, "city", "市级")]
     assert _dump(url) == _dump(database_url)
     await drop_database(server_url, name)
 
@@ -324,7 +324,7 @@ async def test_what_was_broken_before_is_told_after(world: str, nothing: str, tm
     file = tmp_path / "x.zip"
     await backup.write(world, file)
     await backup.restore(nothing, file)
-    await _as_owner(
+    await as_owner(
         nothing,
         "ALTER TABLE order_lines DISABLE TRIGGER closed",
         "UPDATE order_lines SET statement_id = NULL WHERE id = (SELECT min(id) FROM order_lines WHERE statement_id IS NOT NULL)",

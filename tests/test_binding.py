@@ -18,8 +18,8 @@ from s2b2c.config import Settings
 from s2b2c.db import Database
 from s2b2c.network import Outcome, Policy
 from tests import factories
+from tests.databases import as_owner
 from tests.test_concurrency import are_waiting
-from tests.test_migrations import _as_owner
 from tests.test_worker import until
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
@@ -385,7 +385,7 @@ async def test_16_at_once(crowd: Database, database_url: str, policy: Policy) ->
         assert older == []
         assert outcomes["kept"] == 5  # of the store that was the first
     await crowd.close()
-    assert await _as_owner(
+    assert await as_owner(
         database_url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     ) == [(0,)]
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from s2b2c import ledger, models, orders, worker
 from s2b2c.db import Database
 from tests import factories
+from tests.databases import as_owner
 from tests.properties.test_ledger import (
     Post,
     Writers,
@@ -24,7 +25,6 @@ from tests.properties.test_ledger import (
     post,
 )
 from tests.test_ledger import _a_world, _all
-from tests.test_migrations import _as_owner
 from tests.test_worker import SOON, stopped, until
 
 PAID_AT = datetime(2026, 9, 1, 5, tzinfo=UTC)
@@ -142,7 +142,7 @@ async def test_the_horizon_waits_for_an_open_order(db: Database, *, committed: b
 
 async def test_an_id_that_is_drawn_and_not_written_yet(moved: Ledger, database_url: str) -> None:
     """The transaction has written nothing at all: it is held up between its first id and the row."""
-    await _as_owner(
+    await as_owner(
         database_url,
         "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
         "'BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END'",
@@ -333,7 +333,7 @@ async def test_a_copy_on_another_server_goes_on(moved: Ledger, database_url: str
         await moved.post(slow, 5)
         name = "SELECT virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid() LIMIT 1"
         named = await slow.scalar(text(name)) if running else "9999/4711"
-        await _as_owner(database_url, f"UPDATE ledger_horizon SET waits_for = ARRAY['{named}']")
+        await as_owner(database_url, f"UPDATE ledger_horizon SET waits_for = ARRAY['{named}']")
         for _ in range(3):
             await checkpoints(moved.db)
             await moved.stands_at(110)
@@ -377,7 +377,7 @@ _READS: list[tuple[Read, int]] = [
 @pytest.mark.parametrize("analyzed", [True, False])
 async def test_what_a_checkpoint_holds_is_not_read(moved: Ledger, database_url: str, *, analyzed: bool) -> None:
     """Both accounts are in every transfer there is; how many those are makes no difference."""
-    await _as_owner(
+    await as_owner(
         database_url,
         "ALTER TABLE transfers SET (autovacuum_enabled = off)",
         "INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at) "

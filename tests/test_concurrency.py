@@ -18,7 +18,7 @@ from s2b2c.db import Database
 from s2b2c.orders import OrderEvent, Refund, RefundedLine
 from tests import factories
 from tests.bench.world import Shape, found, place, recruit
-from tests.test_migrations import _as_owner
+from tests.databases import as_owner
 from tests.test_worker import until
 
 CONNECTIONS = 30
@@ -143,13 +143,13 @@ async def test_the_second_waits_for_the_first_and_sees_what_it_did(
 async def are_waiting(database_url: str, number: int) -> bool:
     """Whether so many wait for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return await _as_owner(database_url, waiting) == [(number,)]
+    return await as_owner(database_url, waiting) == [(number,)]
 
 
 @asynccontextmanager
 async def held_at(db: Database, database_url: str, table: str, column: str) -> AsyncIterator[None]:
     """As long as it lasts, whoever writes this column gets no further than the first row, and keeps that one locked."""
-    await _as_owner(
+    await as_owner(
         database_url,
         "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
         "'BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END'",
@@ -248,7 +248,7 @@ async def test_500_orders_at_once_under_one_top_distributor(crowd: Database, dat
     assert others == {"clearing": -500 * 6599, "escrow": 0, "revenue": 500 * 343}
     assert statements == earned + brands
     await crowd.close()
-    assert await _as_owner(
+    assert await as_owner(
         database_url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     ) == [(0,)]
 

@@ -17,9 +17,9 @@ from s2b2c.db import Database
 from s2b2c.privacy import Reader
 from tests import factories
 from tests.commands import cli
+from tests.databases import as_owner
 from tests.lives import HOME, Known, a_customer, a_full_life, breaches, erase, place, steps
 from tests.signing import OTHER_PHONE, PHONE, Door, door_to
-from tests.test_migrations import _as_owner
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ async def test_the_command_line_exports_and_erases(db: Database, door: Door, tmp
 
 async def test_no_file_without_a_trail(db: Database, door: Door, tmp_path: Path) -> None:
     who = await a_customer(door)
-    await _as_owner(db.url, "REVOKE INSERT ON personal_reads FROM s2b2c_app")
+    await as_owner(db.url, "REVOKE INSERT ON personal_reads FROM s2b2c_app")
     out = tmp_path / "person.json"
     with pytest.raises(Exception, match="permission denied"):
         await privacy.write_holdings(db, who.person_id, out, reader=Reader(), at=datetime.now(UTC))

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from s2b2c import crypto
 from s2b2c.db import APP_ROLE, Base, Database, MigrationError, _prepare, _upgrade, check_current, migrate
-from tests.databases import create_database, drop_database
+from tests.databases import as_owner, create_database, drop_database
 
 # What the app's role may do beside SELECT. `UPDATE (columns)` is all it may update of a table.
 EXTENSIONS = ("CREATE EXTENSION btree_gin", "CREATE EXTENSION btree_gist")
@@ -153,18 +153,6 @@ assert _WHEEL.origin is not None
 PG_DUMP = Path(_WHEEL.origin).parent / "pginstall" / "bin" / "pg_dump"
 
 
-async def _as_owner(url: str, *statements: str) -> list[tuple[object, ...]]:
-    """The rows of the last statement."""
-    engine = create_async_engine(url, poolclass=NullPool)
-    try:
-        async with engine.begin() as connection:
-            for statement in statements:
-                result = await connection.execute(text(statement))
-            return [tuple(row) for row in result] if result.returns_rows else []
-    finally:
-        await engine.dispose()
-
-
 def _dump(url: str) -> list[str]:
     """The schema as pg_dump writes it, without what names the run or the dumped server."""
     place = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -190,12 +178,12 @@ async def test_migrations_and_models_make_the_same_schema(database_url: str) -> 
 
 
 async def test_the_app_may_do_what_is_written_here_and_no_more(database_url: str) -> None:
-    whole = await _as_owner(
+    whole = await as_owner(
         database_url,
         "SELECT table_name, string_agg(privilege_type, ', ' ORDER BY privilege_type) FROM information_schema.role_table_grants "
         f"WHERE grantee = '{APP_ROLE}' AND table_schema = 'public' GROUP BY table_name",
     )
-    columns = await _as_owner(
+    columns = await as_owner(
         database_url,
         "SELECT table_name, string_agg(column_name, ', ' ORDER BY column_name) FROM information_schema.column_privileges c "
         f"WHERE grantee = '{APP_ROLE}' AND table_schema = 'public' AND privilege_type = 'UPDATE' AND NOT EXISTS ("
@@ -209,7 +197,7 @@ async def test_the_app_may_do_what_is_written_here_and_no_more(database_url: str
         found[str(table)].append(f"UPDATE ({names})")
     assert {table: ", ".join(granted) for table, granted in found.items()} == PRIVILEGES
     assert (
-        await _as_owner(
+        await as_owner(
             database_url,
             f"SELECT 1 FROM pg_class WHERE relowner = (SELECT oid FROM pg_roles WHERE rolname = '{APP_ROLE}')",
         )
@@ -249,20 +237,20 @@ async def test_migrating_twice_changes_nothing(database_url: str) -> None:
 
 async def test_a_database_that_is_behind_is_named(database_url: str) -> None:
     await check_current(database_url)
-    await _as_owner(database_url, "DELETE FROM alembic_version")
+    await as_owner(database_url, "DELETE FROM alembic_version")
     with pytest.raises(MigrationError, match="run `s2b2c migrate` first"):
         await check_current(database_url)
 
 
 async def test_an_owner_that_may_not_make_the_role_is_told_the_statement(server_url: str, database_url: str) -> None:
     owner = f"{make_url(database_url).database}_owner"
-    await _as_owner(server_url, f"CREATE ROLE {owner} LOGIN PASSWORD 'owner'")
+    await as_owner(server_url, f"CREATE ROLE {owner} LOGIN PASSWORD 'owner'")
     try:
         url = make_url(database_url).set(username=owner, password="owner").render_as_string(hide_password=False)
         with pytest.raises(MigrationError, match=f"An administrator must run: GRANT {APP_ROLE} TO CURRENT_USER;"):
             await migrate(url)
     finally:
-        await _as_owner(server_url, f"DROP ROLE {owner}")
+        await as_owner(server_url, f"DROP ROLE {owner}")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +278,7 @@ async def _at(server_url: str, revision: str) -> AsyncIterator[str]:
         await _prepare(connection)
         await connection.run_sync(_upgrade, "0001")
     await engine.dispose()
-    await _as_owner(
+    await as_owner(
         url,
         "INSERT INTO tiers (code, rank, name, is_leader) VALUES ('city', 1, '市级', false)",
         "INSERT INTO distributors (code, name, tier_id, ancestors, region, joined_on, state) "
@@ -327,8 +315,8 @@ async def before_indexes(server_url: str) -> AsyncIterator[str]:
 async def test_the_data_of_the_first_version_comes_along(first_version: str) -> None:
     await migrate(first_version)
     await check_current(first_version)
-    assert await _as_owner(first_version, "SELECT price, pinned FROM listings") == [(4990, False)]
-    assert await _as_owner(first_version, "SELECT state, account_id, reason FROM distributor_history") == [
+    assert await as_owner(first_version, "SELECT price, pinned FROM listings") == [(4990, False)]
+    assert await as_owner(first_version, "SELECT state, account_id, reason FROM distributor_history") == [
         ("active", None, None)
     ]
 
@@ -340,7 +328,7 @@ async def test_a_table_that_somebody_holds_is_not_waited_for(first_version: str)
         with pytest.raises(MigrationError, match="try again when no long transaction runs"):
             await migrate(first_version)
     await engine.dispose()
-    assert await _as_owner(first_version, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert await as_owner(first_version, "SELECT version_num FROM alembic_version") == [("0001",)]
     await migrate(first_version)
     await check_current(first_version)
 
@@ -367,7 +355,7 @@ async def in_plain(server_url: str) -> AsyncIterator[str]:
     """The URL, as the owner, of a database before what is personal was sealed, with addresses and orders."""
     async for url in _at(server_url, "0011"):
         homes = [", ".join(f"'{value}'" for value in home) for home in HOMES]
-        await _as_owner(
+        await as_owner(
             url,
             "INSERT INTO customers (ref) VALUES ('kh-1')",
             *(f"INSERT INTO addresses (customer_id, {', '.join(PERSONAL)}) VALUES (1, {home})" for home in homes),
@@ -387,7 +375,7 @@ async def in_plain(server_url: str) -> AsyncIterator[str]:
 async def _sealed(url: str) -> dict[str, list[tuple[str, ...]]]:
     columns = ", ".join(PERSONAL)
     return {
-        table: [tuple(map(str, row)) for row in await _as_owner(url, f"SELECT {columns} FROM {table} ORDER BY {key}")]
+        table: [tuple(map(str, row)) for row in await as_owner(url, f"SELECT {columns} FROM {table} ORDER BY {key}")]
         for table, key in (("addresses", "id"), ("order_addresses", "branch_id, order_id"))
     }
 
@@ -404,7 +392,7 @@ async def test_what_is_personal_is_sealed_in_place(in_plain: str, database_url: 
     values = [value for rows in found.values() for row in rows for value in row]
     assert len(values) == len(set(values)) == 2607 * 4
     assert _dump(in_plain) == _dump(database_url)
-    events = await _as_owner(in_plain, "SELECT payload FROM stripe_events ORDER BY id")
+    events = await as_owner(in_plain, "SELECT payload FROM stripe_events ORDER BY id")
     assert [payload for (payload,) in events] == [
         {
             "data": {
@@ -434,7 +422,7 @@ async def test_sealing_that_was_cut_off_goes_on(in_plain: str, monkeypatch: pyte
         patched.setattr(crypto.Keys, "seal", cut_off)
         with pytest.raises(KeyboardInterrupt):
             await migrate(in_plain)
-    assert await _as_owner(in_plain, "SELECT version_num FROM alembic_version") == [("0011",)]
+    assert await as_owner(in_plain, "SELECT version_num FROM alembic_version") == [("0011",)]
     half = await _sealed(in_plain)
     assert _opened(half["addresses"]) == HOMES
     assert _opened(half["order_addresses"][:2_000]) == ORDERED[:2_000]
@@ -454,7 +442,7 @@ async def test_what_is_written_while_it_is_sealed_is_sealed_too(in_plain: str, m
         nonlocal is_first
         if is_first:
             is_first = False
-            change = _as_owner(in_plain, "UPDATE addresses SET phone = '13999999999' WHERE id = 3")
+            change = as_owner(in_plain, "UPDATE addresses SET phone = '13999999999' WHERE id = 3")
             with ThreadPoolExecutor(1) as other:  # this thread runs the migration in its own loop
                 other.submit(asyncio.run, change).result()
         return seal(self, plain, kind)
@@ -469,7 +457,7 @@ async def test_what_is_written_while_it_is_sealed_is_sealed_too(in_plain: str, m
 
 async def test_indexes_that_were_half_built_are_built_again(before_indexes: str, database_url: str) -> None:
     same = "(1, 'order', 1, 'payment', {}, 9, 1, now())"
-    await _as_owner(
+    await as_owner(
         before_indexes,
         "INSERT INTO transfers (branch_id, source_type, source_id, code, debit_account_id, credit_account_id, amount, posted_at) "
         f"VALUES {same.format(1)}, {same.format(2)}",
@@ -482,7 +470,7 @@ async def test_indexes_that_were_half_built_are_built_again(before_indexes: str,
             )
     await engine.dispose()
     invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
-    assert await _as_owner(before_indexes, invalid) == [(1,)]
+    assert await as_owner(before_indexes, invalid) == [(1,)]
     await migrate(before_indexes)
-    assert await _as_owner(before_indexes, invalid) == [(0,)]
+    assert await as_owner(before_indexes, invalid) == [(0,)]
     assert _dump(before_indexes) == _dump(database_url)

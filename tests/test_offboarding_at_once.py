@@ -19,9 +19,9 @@ from s2b2c.errors import MakesCycle, NotFound, Refusal, Refused, WrongState
 from s2b2c.network import Policy
 from tests import factories
 from tests.corruptions import Corruption, wrong
+from tests.databases import as_owner
 from tests.signing import PHONE, Door, door_to, refusal_of, signed_in
 from tests.test_concurrency import are_waiting
-from tests.test_migrations import _as_owner
 from tests.test_network import _member, _operator
 from tests.test_offboarding import GONE, WINDOW, a_world, eliminated, reinstated
 from tests.test_worker import until
@@ -257,7 +257,7 @@ async def test_each_side_corrupted_is_found_by_its_own_check(db: Database, datab
         gone = await eliminated(session, world)
         assert await audit(session) == []
     names = {**world.ids, **world.customers, "elimination": gone.id}
-    await _as_owner(database_url, *(statement.format(**names) for statement in CORRUPTIONS[check].statements))
+    await as_owner(database_url, *(statement.format(**names) for statement in CORRUPTIONS[check].statements))
     async with db.snapshot() as session:
         found = {it.check: [key for key, _ in it.rows] for it in await audit(session)}
     assert found == {check: [row.format(**names) for row in CORRUPTIONS[check].rows]}
@@ -267,7 +267,7 @@ async def test_a_distributor_that_stands_eliminated_is_so(db: Database, database
     async with db.write() as session:
         world = await a_world(session)
         gone = await eliminated(session, world)
-    await _as_owner(
+    await as_owner(
         database_url,
         f"UPDATE distributors SET state = 'active' WHERE id = {world.ids['x']}",
         f"UPDATE distributor_history SET state = 'active' WHERE distributor_id = {world.ids['x']} AND upper_inf(during)",

@@ -2,13 +2,16 @@
 
 import asyncio
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, orders, ranking
+from s2b2c.audit import audit
 from s2b2c.db import Database
 from tests import factories
+from tests.databases import as_owner
 
 NOON = datetime(2025, 6, 1, 4, tzinfo=UTC)
 """In Shanghai."""
@@ -147,7 +150,7 @@ async def test_batches_add_up_to_the_lines(session: AsyncSession) -> None:
 
 
 async def test_two_workers_share_the_orders(db: Database) -> None:
-    """The second takes what the first has not locked, and waits for it where they add to the same totals."""
+    """The second waits for the first, and takes what it left."""
     async with db.write() as session:
         await a_busy_network(session)
 
@@ -224,3 +227,97 @@ async def test_refunds_stand_on_the_day_they_succeed_and_a_reversal_takes_them_f
         (owner.branch_id, store.id, other.brand_id, first, 1, 1, 100, 0),
         (owner.branch_id, store.id, other.brand_id, third, 0, 0, 0, 0),
     ]
+
+
+PRODUCTS = """
+    SELECT store_id, product_id, day, orders, kept, units, paid, refunded FROM daily_products ORDER BY day, product_id
+"""
+KEPT = "SELECT day, kept FROM daily_sellers WHERE orders > 0"
+CUSTOMERS = "SELECT customer_id, day, kept FROM daily_customers ORDER BY customer_id"
+FIRST, THIRD, FOURTH = date(2025, 6, 1), date(2025, 6, 3), date(2025, 6, 4)
+
+
+async def _three_orders(session: AsyncSession) -> tuple[models.Store, list[models.Order]]:
+    """On the first of June a customer buys two of a product and one of another, then one for nothing; another buys two."""
+    store = await factories.a_store(session)
+    one, other = await factories.a_variant(session), await factories.a_variant(session)
+    loyal, new = await factories.a_customer(session), await factories.a_customer(session)
+    made = [
+        await factories.an_order(
+            session, store, (one, 2, 4990, 81), (other, 1, 100, 0), customer=loyal, placed_at=NOON
+        ),
+        await factories.an_order(session, store, (one, 1, 4990, 4990), customer=loyal, placed_at=NOON),
+        await factories.an_order(session, store, (other, 2, 100, 0), customer=new, placed_at=NOON),
+    ]
+    await orders.pay(session, [(order.branch_id, order.id, NOON) for order in made], rail="import")
+    return store, made
+
+
+async def _refund(session: AsyncSession, order: models.Order, reference: str, day: date, *lines: int) -> None:
+    at = datetime(day.year, day.month, day.day, 4, tzinfo=UTC)
+    back = [orders.RefundedLine(line) for line in lines]
+    await orders.refund(session, [orders.Refund(order.branch_id, order.id, reference, at, back)])
+
+
+async def test_products_customers_and_what_is_kept_of_them(session: AsyncSession) -> None:
+    store, (first, free, second) = await _three_orders(session)
+    one, other = (line.product_id for line in (await session.scalars(select(models.OrderLine).limit(2))).all())
+    sold = [(store.id, one, FIRST, 2, 2, 3, 9899, 0), (store.id, other, FIRST, 2, 2, 3, 300, 0)]
+    loyal, new = first.customer_id, second.customer_id
+    assert free.customer_id == loyal
+    assert await ranking.roll_up(session) == 3
+    assert await rows(session, PRODUCTS) == sold
+    assert await rows(session, CUSTOMERS) == [(loyal, FIRST, 2), (new, FIRST, 1)]
+    assert await rows(session, KEPT) == [(FIRST, 3)]
+
+    await _refund(session, first, "a", THIRD, 2)  # the other product of it stays sold
+    assert await ranking.roll_up(session) == 1
+    sold[1] = (store.id, other, FIRST, 2, 1, 3, 300, 0)
+    assert await rows(session, PRODUCTS) == [*sold, (store.id, other, THIRD, 0, 0, 0, 0, 100)]
+    assert await rows(session, CUSTOMERS) == [(loyal, FIRST, 2), (new, FIRST, 1)]
+    assert await rows(session, KEPT) == [(FIRST, 3)]
+
+    await _refund(session, first, "b", FOURTH, 1)  # now all of it
+    await _refund(session, second, "c", THIRD, 1)
+    assert await ranking.roll_up(session) == 2
+    sold = [(store.id, one, FIRST, 2, 1, 3, 9899, 0), (store.id, other, FIRST, 2, 0, 3, 300, 0)]
+    back = [(store.id, other, THIRD, 0, 0, 0, 0, 300), (store.id, one, FOURTH, 0, 0, 0, 0, 9899)]
+    assert await rows(session, PRODUCTS) == [*sold, *back]
+    assert await rows(session, CUSTOMERS) == [(loyal, FIRST, 1), (new, FIRST, 0)]
+    assert await rows(session, KEPT) == [(FIRST, 1)]
+
+    await orders.reverse_refunds(session, [("a", NOON)])
+    assert await ranking.roll_up(session) == 1
+    sold[1], back[0] = (store.id, other, FIRST, 2, 1, 3, 300, 0), (store.id, other, THIRD, 0, 0, 0, 0, 200)
+    assert await rows(session, PRODUCTS) == [*sold, *back]
+    assert await rows(session, CUSTOMERS) == [(loyal, FIRST, 2), (new, FIRST, 0)]
+    assert await rows(session, KEPT) == [(FIRST, 2)]
+
+
+async def test_what_was_added_before_there_were_products_comes_along(database_url: str, db: Database) -> None:
+    """The migration fills the new totals with what adding up anew would; a refund before its order waits for it."""
+    async with db.write() as session:
+        _, (first, _, second) = await _three_orders(session)
+        await _refund(session, first, "a", THIRD, 1, 2)
+        await _refund(session, second, "b", THIRD, 1)
+        await ranking.roll_up(session)
+    totals = ("daily_sellers", "daily_brands", "daily_products", "daily_customers")
+    every = {table: f"SELECT * FROM {table} ORDER BY {table}" for table in totals}
+    async with db.snapshot() as session:
+        expected = {table: await rows(session, query) for table, query in every.items()}
+        assert [it for it in await audit(session) if it.check in totals] == []
+    migration = Path(__file__).parent.parent / "migrations/versions/0035_rollups.sql"
+    await as_owner(
+        database_url,
+        "DROP TABLE daily_products, daily_customers",
+        "ALTER TABLE daily_sellers DROP COLUMN kept",
+        # The last order is not added yet, its refund is.
+        "UPDATE orders SET rolled_up = false WHERE id = (SELECT max(id) FROM orders)",
+        "UPDATE daily_sellers SET orders = 2, units = 4, paid = 9999 WHERE orders > 0",
+        "UPDATE daily_brands SET orders = 1, units = 1, paid = 100 WHERE orders > 0 AND paid = 300",
+        *migration.read_text(encoding="utf-8").split(";\n\n"),
+    )
+    async with db.write() as session:
+        assert await ranking.roll_up(session) == 2
+    async with db.read() as session:
+        assert {table: await rows(session, query) for table, query in every.items()} == expected

@@ -27,6 +27,28 @@ CREATE TABLE daily_customers (
     CONSTRAINT ck_daily_customers_kept CHECK (kept >= 0)
 );
 
+-- What was added before its order goes out of the totals, and comes in again after it.
+WITH early AS (
+    UPDATE refunds r SET rolled_up = false
+    FROM orders o
+    WHERE o.branch_id = r.branch_id AND o.id = r.order_id AND r.rolled_up AND NOT o.rolled_up
+    RETURNING r.branch_id, r.id, r.reverses_id, r.refunded_at, o.seller_id, o.store_id
+), line AS (
+    SELECT e.branch_id, e.seller_id, e.store_id, line.brand_id, l.amount,
+           (coalesce(original.refunded_at, e.refunded_at) AT TIME ZONE 'Asia/Shanghai')::date AS day
+    FROM early e
+    LEFT JOIN refunds original ON original.branch_id = e.branch_id AND original.id = e.reverses_id
+    JOIN refund_lines l ON l.branch_id = e.branch_id AND l.refund_id = e.id
+    JOIN order_lines line ON line.branch_id = l.branch_id AND line.id = l.line_id
+), sellers AS (
+    UPDATE daily_sellers d SET refunded = d.refunded - part.amount
+    FROM (SELECT branch_id, seller_id, day, sum(amount) AS amount FROM line GROUP BY 1, 2, 3) AS part
+    WHERE d.branch_id = part.branch_id AND d.seller_id = part.seller_id AND d.day = part.day
+)
+UPDATE daily_brands d SET refunded = d.refunded - part.amount
+FROM (SELECT branch_id, store_id, brand_id, day, sum(amount) AS amount FROM line GROUP BY 1, 2, 3, 4) AS part
+WHERE d.branch_id = part.branch_id AND d.store_id = part.store_id AND d.brand_id = part.brand_id AND d.day = part.day;
+
 CREATE TEMPORARY TABLE added ON COMMIT DROP AS
 SELECT o.branch_id, o.id, o.seller_id, o.store_id, o.customer_id, (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day,
        l.id AS line_id, l.brand_id, l.product_id, l.quantity, l.paid, coalesce(r.amount, 0) AS refunded

@@ -23,7 +23,7 @@ from tests.api.shopping import (
     ships_all,
     supply_orders,
 )
-from tests.test_migrations import _as_owner
+from tests.databases import as_owner
 
 NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
 REASON = "the customer asks where the parcel is"
@@ -159,7 +159,7 @@ async def test_of_an_order_without_an_address_nothing_is_seen(api: Api) -> None:
 async def test_a_read_that_cannot_be_recorded_shows_nothing(api: Api, door: str) -> None:
     shop, _, order = await an_order(api)
     (mine,) = await supply_orders(shop, 0)
-    await _as_owner(api.db.url, "REVOKE INSERT ON personal_reads FROM s2b2c_app")
+    await as_owner(api.db.url, "REVOKE INSERT ON personal_reads FROM s2b2c_app")
     node = "query($id: ID!) { brand { node(id: $id) { id ...on SupplyOrder { region } } } }"
     if door == "brand":
         answer = await api.run("brand/SupplyOrders", await shop.brand(0))
