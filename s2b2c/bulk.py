@@ -2,13 +2,13 @@
 
 import asyncio
 import csv
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,14 +18,14 @@ from s2b2c import files, jobs
 from s2b2c.config import SHANGHAI
 from s2b2c.db import Database, page
 from s2b2c.errors import Refused, WrongState
+from s2b2c.exports import ExportError, not_a_formula
 from s2b2c.exports import export_catalogue as write_catalogue
-from s2b2c.exports import not_a_formula
 from s2b2c.imports import ImportRefused, Problem, Progress, import_file
-from s2b2c.models import Brand, BulkRun, FinanceExport, RailReport
+from s2b2c.models import Account, Brand, BulkRun, FinanceExport, RailReport, SalesExport
 
 Kind = Literal["import", "export"]
 Language = Literal["zh", "en"]
-Run = BulkRun | FinanceExport | RailReport
+Run = BulkRun | FinanceExport | RailReport | SalesExport
 """Work with progress that others read."""
 
 MAX_REPORTED = 100_000
@@ -185,6 +185,70 @@ async def _brand(session: AsyncSession, run: BulkRun) -> str:
 async def _finish(session: AsyncSession, run: BulkRun, **values: Any) -> None:
     over = {"finished_at": _now(), "step": "", "done": 0, "total": 0}
     await session.execute(update(BulkRun).where(BulkRun.id == run.id).values(over | values))
+
+
+class Written(Protocol):
+    """A file that was exported."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+Export = TypeVar("Export", FinanceExport, SalesExport)
+
+
+async def write_export(
+    db: Database,
+    of: type[Export],
+    export_id: int,
+    write: Callable[[Export, Path, Progress], Awaitable[Written]],
+    *,
+    kind: str,
+) -> None:
+    """The job of an export that somebody waits for: its file, as `write` makes it, is there with the end of it.
+
+    What raises ExportError is refused and says why.
+    """
+    begun = (
+        update(of)
+        .where(of.id == export_id, of.state.in_(["waiting", "running", "failed"]))
+        .values(state="running", step="", done=0, total=0, started_at=_now())
+        .returning(of)
+    )
+    async with db.write() as session:
+        it = await session.scalar(begun)
+    if it is None:
+        return
+
+    async def finish(state: str, **values: object) -> None:
+        over = {"state": state, "finished_at": _now(), "step": "", "done": 0, "total": 0}
+        async with db.write() as session:
+            await session.execute(update(of).where(of.id == export_id).values(over | values))
+
+    with TemporaryDirectory() as place:
+        async with failing(db, it):
+            try:
+                async with told(db, it) as progress:
+                    written = await write(it, Path(place) / it.name, progress)
+            except ExportError as error:
+                await finish("refused", problem=str(error))
+                return
+            async with db.read() as session:
+                of_brand = await session.scalar(select(Account.brand_id).where(Account.id == it.account_id))
+            file = await files.save(
+                db,
+                files.pieces_of(written.path),
+                kind=kind,
+                name=it.name,
+                brand_id=of_brand,
+                account_id=it.account_id,
+                now=_now(),
+            )
+            await finish("done", file_id=file.id, rows=written.rows, sha256=written.sha256)
 
 
 @asynccontextmanager

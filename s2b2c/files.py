@@ -130,14 +130,14 @@ LINK_LIFETIME = timedelta(minutes=10)
 
 
 class Link(NamedTuple):
-    """What lets anybody who has it download one file of finance, until it expires."""
+    """What lets anybody who has it download one file of finance or of a report, until it expires."""
 
     expires_at: datetime
     signature: str
 
 
 def link(file_id: int, secret: str, *, now: datetime) -> Link:
-    """A new link to a file; `secret` is what signs tokens."""
+    """A new link to a file that `find_by_link` finds; `secret` is what signs tokens."""
     expires_at = (now + LINK_LIFETIME).replace(microsecond=0)
     return Link(expires_at, _signature(file_id, int(expires_at.timestamp()), secret))
 
@@ -145,14 +145,18 @@ def link(file_id: int, secret: str, *, now: datetime) -> Link:
 async def find_by_link(
     session: AsyncSession, file_id: int, secret: str, *, expires: str, signature: str, now: datetime
 ) -> File:
-    """A whole file of finance that a link leads to: `expires` is in seconds since 1970. Raises Refused: Forbidden for a
-    link that is not ours or has expired, NotFound."""
+    """A whole file of finance or of a report that a link leads to: `expires` is in seconds since 1970.
+
+    Raises Refused: Forbidden for a link that is not ours or has expired, NotFound.
+    """
     is_ours = re.fullmatch(r"[0-9]{1,12}", expires, re.ASCII) is not None and hmac.compare_digest(
         signature.encode(), _signature(file_id, int(expires), secret).encode()
     )
     if not is_ours or now.timestamp() >= int(expires):
         raise Refused(Forbidden("The link is not right or has expired: read the export again for a new one."))
-    wanted = select(File).where(File.id == file_id, File.sha256.is_not(None), File.brand_id.is_(None))
+    wanted = select(File).where(
+        File.id == file_id, File.sha256.is_not(None), or_(File.brand_id.is_(None), File.kind == "sales_export")
+    )
     if (file := await session.scalar(wanted)) is None:
         raise Refused(NotFound(_GONE))
     return file

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from s2b2c import exports, files, jobs, privacy
-from s2b2c.bulk import failing, told
+from s2b2c import exports, jobs, privacy
+from s2b2c.bulk import write_export
 from s2b2c.db import Database, page
 from s2b2c.errors import BadArgument, NotFound, Refused
 from s2b2c.exports import ExportError, Wanted
+from s2b2c.imports import Progress
 from s2b2c.models import FinanceExport, SettlementRun
 
 
@@ -63,65 +63,26 @@ async def export(session: AsyncSession, export_id: int) -> FinanceExport | None:
 
 
 async def write_finance_export(db: Database, *, export_id: int) -> None:
-    """The job: the file is there with the end of its export. Written again it is the same, and so is its trail."""
-    begun = (
-        update(FinanceExport)
-        .where(FinanceExport.id == export_id, FinanceExport.state.in_(["waiting", "running", "failed"]))
-        .values(state="running", step="", done=0, total=0, started_at=_now())
-        .returning(FinanceExport)
-    )
-    async with db.write() as session:
-        it = await session.scalar(begun)
-    if it is None:
-        return
-    with TemporaryDirectory() as place:
-        async with failing(db, it):
-            try:
-                written = await _write(db, it, Path(place) / it.name)
-            except ExportError as error:
-                await _finish(db, it, state="refused", problem=str(error))
-                return
-            file = await files.save(
-                db,
-                files.pieces_of(written.path),
-                kind="finance_export",
-                name=it.name,
-                brand_id=None,
-                account_id=it.account_id,
-                now=_now(),
-            )
-            await _finish(db, it, state="done", file_id=file.id, rows=written.rows, sha256=written.sha256)
+    """The job: written again it is the same, and so is its trail."""
 
-
-async def _write(db: Database, it: FinanceExport, out: Path) -> exports.Exported:
-    """Raises ExportError."""
-    wanted = Wanted(
-        it.document,  # type: ignore[arg-type]  # the table holds nothing else
-        it.run_id,
-        it.starts_on,
-        it.ends_on,
-        it.format,  # type: ignore[arg-type]
-        it.language,  # type: ignore[arg-type]
-        it.encoding,  # type: ignore[arg-type]
-        it.with_payees,
-    )
-    reader = privacy.Reader(it.account_id, it.person_id)
-    async with told(db, it) as progress:
+    async def write(it: FinanceExport, out: Path, progress: Progress) -> exports.Exported:
+        wanted = Wanted(
+            it.document,  # type: ignore[arg-type]  # the table holds nothing else
+            it.run_id,
+            it.starts_on,
+            it.ends_on,
+            it.format,  # type: ignore[arg-type]
+            it.language,  # type: ignore[arg-type]
+            it.encoding,  # type: ignore[arg-type]
+            it.with_payees,
+        )
         return await exports.export_document(
             db,
             wanted,
             out=out,
-            now=_now(),
-            reader=reader,
+            now=datetime.now(UTC),
+            reader=privacy.Reader(it.account_id, it.person_id),
             progress=lambda done, total: progress("writing", done, total),
         )
 
-
-async def _finish(db: Database, it: FinanceExport, **values: object) -> None:
-    over = {"finished_at": _now(), "step": "", "done": 0, "total": 0}
-    async with db.write() as session:
-        await session.execute(update(FinanceExport).where(FinanceExport.id == it.id).values(over | values))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    await write_export(db, FinanceExport, export_id, write, kind="finance_export")

@@ -29,6 +29,7 @@ from s2b2c import (
     payouts,
     ranking,
     reconciliation,
+    sales_exports,
     stripe_events,
 )
 from s2b2c.config import settings, state_dir
@@ -147,6 +148,7 @@ _JOBS: tuple[Job, ...] = (
     bulk.import_catalogue,
     bulk.export_catalogue,
     finance_exports.write_finance_export,
+    sales_exports.write_sales_export,
     reconciliation.read_rail_report,
 )
 _ONE_AT_A_TIME: frozenset[Job] = frozenset(
@@ -154,6 +156,7 @@ _ONE_AT_A_TIME: frozenset[Job] = frozenset(
         bulk.import_catalogue,
         bulk.export_catalogue,
         finance_exports.write_finance_export,
+        sales_exports.write_sales_export,
         reconciliation.read_rail_report,
     )
 )

@@ -120,6 +120,7 @@ _NOT_IMPORTED = {
     "refund_requests",
     "refunds",
     "refused_touches",
+    "sales_exports",
     "seat_application_events",
     "seat_applications",
     "seats",

@@ -112,6 +112,7 @@ PRIVILEGES = {
     "rules": "INSERT",
     "selectable_products": "DELETE, INSERT, UPDATE",
     "scheduled_prices": "INSERT, UPDATE (done_at, refusal, state)",
+    "sales_exports": "INSERT, UPDATE (done, file_id, finished_at, problem, rows, sha256, started_at, state, step, total)",
     "seat_application_events": "INSERT, UPDATE (reason)",
     "seat_applications": (
         "INSERT, UPDATE (decided_at, distributor_id, introduction, legal_name, person_id, reason, region, review, seat_id, "

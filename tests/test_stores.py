@@ -1,12 +1,20 @@
 """What a store shows, below the API."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, stores
+from s2b2c.accounts.viewer import account_of
+from s2b2c.db import Database
+from s2b2c.errors import AlreadyTaken, BadArgument, Refused, WrongState
 from tests import factories
 
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
 ANYBODY = stores.Shopper(None, None, datetime(2026, 9, 1, tzinfo=UTC))
 
 
@@ -45,3 +53,77 @@ async def test_variants_of_many_stores_at_once(session: AsyncSession) -> None:
         (lower.id, other.product_id): [(other.id, True)],
     }
     assert await stores.variants(session, []) == {}
+
+
+async def _create(session: AsyncSession, owner: models.Distributor, slug: str, **more: str) -> models.Store:
+    account_id = await account_of(session, "distributor", distributor_id=owner.id)
+    given = {"slug": slug, "title": "阿杭的店", **more}
+    return await stores.create_store(session, given, distributor_id=owner.id, account_id=account_id, now=NOW)
+
+
+async def test_a_store_of_ones_own(session: AsyncSession) -> None:
+    owner = await factories.a_distributor(session)
+    made = await _create(session, owner, "a-hang-2")
+    assert (made.slug, made.title, made.region, made.state) == ("a-hang-2", "阿杭的店", owner.region, "open")
+    assert (await _create(session, owner, "a-hang-3", region="苏州")).region == "苏州"
+    assert await stores.open_store(session, "a-hang-2") is made
+    assert await stores.store_at(session, "a-hang-2", NOW - timedelta(seconds=1)) is None
+    shown = await stores.store_at(session, "a-hang-2", NOW)
+    assert shown is not None
+    assert (shown.title, shown.since, shown.why, shown.account_id) == ("阿杭的店", NOW, "edited", made.account_id)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"slug": "A-Hang"}, "slug: String should match pattern"),
+        ({"slug": "a--hang"}, "slug: String should match pattern"),
+        ({"slug": "a-hang\n"}, "slug: String should match pattern"),
+        ({"slug": "a" * 65}, "slug: String should have at most 64 characters."),
+        ({"title": ""}, "title: String should have at least 1 character."),
+        ({"title": "   "}, "title: a text is empty or holds a character that cannot be printed."),
+        ({"region": "浙\0江"}, "region: a text is empty or holds a character that cannot be printed."),
+    ],
+)
+async def test_a_store_that_cannot_be(session: AsyncSession, given: dict[str, Any], message: str) -> None:
+    owner = await factories.a_distributor(session)
+    with pytest.raises(Refused) as refused:
+        await _create(session, owner, **{"slug": "fine", **given})
+    assert isinstance(refused.value.refusal, BadArgument)
+    assert refused.value.refusal.message.startswith(message)
+    assert await session.scalar(select(func.count()).select_from(models.Store)) == 0
+
+
+@pytest.mark.parametrize("state", ["applied", "suspended", "eliminated", "rejected"])
+async def test_who_may_not_sell_opens_no_store(session: AsyncSession, state: str) -> None:
+    owner = await factories.a_distributor(session)
+    await session.execute(update(models.Distributor).values(state=state))
+    with pytest.raises(Refused) as refused:
+        await _create(session, owner, "fine")
+    assert refused.value.refusal == WrongState(f"You are {state}: only active distributors may change their stores.")
+
+
+async def test_nobody_has_more_than_twenty_stores(session: AsyncSession) -> None:
+    owner = await factories.a_distributor(session)
+    for number in range(20):
+        (await _create(session, owner, f"shop-{number}")).state = "closed"
+    with pytest.raises(Refused) as refused:
+        await _create(session, owner, "one-more")
+    assert refused.value.refusal == WrongState("You have 20 stores, closed ones included: nobody has more.")
+    await _create(session, await factories.a_distributor(session), "one-more")
+
+
+async def test_two_who_choose_the_same_slug(db: Database) -> None:
+    async with db.write() as session:
+        owners = [await factories.a_distributor(session) for _ in range(4)]
+
+    async def create(owner: models.Distributor) -> object:
+        try:
+            async with db.write() as session:
+                return (await _create(session, owner, "lin-xiaoyu")).slug
+        except Refused as refused:
+            return refused.refusal
+
+    said = await asyncio.gather(*map(create, owners))
+    assert said.count("lin-xiaoyu") == 1
+    assert said.count(AlreadyTaken("Another store is called lin-xiaoyu: choose another slug.")) == 3

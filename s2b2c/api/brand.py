@@ -19,6 +19,7 @@ from s2b2c.api.pricing import Rules
 from s2b2c.api.privacy import reader_of
 from s2b2c.api.reviews import Withdrawals
 from s2b2c.api.sales import BrandSales, scope_of
+from s2b2c.api.sales_exports import SalesExports, exported
 from s2b2c.api.statements import Statements
 from s2b2c.api.storefronts import BrandPersona
 from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
@@ -31,7 +32,9 @@ from s2b2c.errors import Refused
 
 
 @strawberry.type(description="What a brand sees of its own.")
-class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnProducts, Withdrawals, BrandSales):
+class BrandQuery(
+    Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnProducts, Withdrawals, BrandSales, SalesExports
+):
     name: str = strawberry.field(description="Yours, as everybody sees it.")
 
     @strawberry.field(graphql_type=BrandNode | None, description="Anything of yours by its id; null when it is none.")
@@ -57,6 +60,7 @@ class BrandQuery(Told, Statements, PaidOut, Rules, BrandPersona, BulkEdits, OwnP
                 "statement": Shown(Statement, lambda session, key: settlements.statement(session, *key, brand_id=mine)),
                 "notice": told(brand_id=mine),
                 **edited(mine),
+                **exported((await info.context.viewer()).account_id),
             },
         )
 

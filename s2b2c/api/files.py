@@ -1,6 +1,6 @@
 """Files over HTTP: POST /files takes one in as it comes, GET /files/{id} gives one out; errors are JSON.
 
-What finance has exported is downloaded by a link that is signed and expires, and in no other way.
+What finance and the platform have exported is downloaded by a link that is signed and expires, and in no other way.
 """
 
 import asyncio

@@ -19,6 +19,7 @@ from s2b2c.api.recruiting import Recruiting
 from s2b2c.api.refunds import ask_refund
 from s2b2c.api.reviews import Reviews, Withdrawals
 from s2b2c.api.sales import AllSales
+from s2b2c.api.sales_exports import SalesExports, exported
 from s2b2c.api.shelves import Shelves
 from s2b2c.api.storefronts import StoreRecords
 from s2b2c.api.types.errors import (
@@ -68,10 +69,12 @@ class OperatorQuery(
     Reviews,
     Withdrawals,
     AllSales,
+    SalesExports,
 ):
     @strawberry.field(
         graphql_type=OperatorNode | None,
-        description="A distributor, a brand, a store, a plan or a held job by its id; null when there is none.",
+        description="A distributor, a brand, a store, a plan, a held job or a report of yours by its id; null when "
+        "there is none.",
     )
     @staticmethod
     async def node(info: Info, id: strawberry.ID) -> Any:  # noqa: A002  the argument's name
@@ -86,6 +89,7 @@ class OperatorQuery(
                 ),
                 "plan": Shown(PlanDetail, lambda session, key: directory.plan(session, *key)),
                 "job": Shown(HeldJob, lambda session, key: only(partial(jobs.held, session), key, step=-1)),
+                **exported((await info.context.viewer()).account_id),
             },
         )
 

@@ -25,6 +25,7 @@ from s2b2c.api.types.output import (
 from s2b2c.db import AnyRow
 from s2b2c.output import Scope
 
+OfBrand = Annotated[strawberry.ID | None, strawberry.argument(description="Only this brand.")]
 Product = Annotated[strawberry.ID | None, strawberry.argument(description="Only this product.")]
 InStore = Annotated[strawberry.ID | None, strawberry.argument(description="Only what this store sold.")]
 Region = Annotated[str | None, strawberry.argument(description="Only stores of this region.")]
@@ -203,7 +204,7 @@ class AllSales:
         info: Info,  # noqa: ARG004  every field of a door takes it
         start: From,
         end: To,
-        brand: Annotated[strawberry.ID | None, strawberry.argument(description="Only this brand.")] = None,
+        brand: OfBrand = None,
         product: Product = None,
         store: InStore = None,
         region: Region = None,

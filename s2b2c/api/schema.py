@@ -31,6 +31,7 @@ from s2b2c.api.ranking import OwnTailMutation, RankingMutation
 from s2b2c.api.reconciliation import ReconciledMutation
 from s2b2c.api.recruiting import RecruitingMutation
 from s2b2c.api.reviews import ReviewMutation
+from s2b2c.api.sales_exports import SalesExportMutation
 from s2b2c.api.settling import SettlingMutation
 from s2b2c.api.shop import ShopMutation, ShopQuery
 from s2b2c.api.sign_in import SignInMutation
@@ -111,6 +112,7 @@ class Mutation(
     ReviewMutation,
     RecruitingMutation,
     OffboardingMutation,
+    SalesExportMutation,
 ):
     """The mutations of every door, each with its door beside it."""
 

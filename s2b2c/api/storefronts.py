@@ -13,14 +13,21 @@ from s2b2c.api.access import BrandDoor, OperatorDoor, PartnerDoor
 from s2b2c.api.connections import DEFAULT_FIRST, Connection, Page
 from s2b2c.api.context import Info
 from s2b2c.api.types.blocks import given
-from s2b2c.api.types.errors import BadArgument, NotFound, WrongState
+from s2b2c.api.types.errors import AlreadyTaken, BadArgument, NotFound, WrongState
 from s2b2c.api.types.ids import key_of, keys_of
 from s2b2c.api.types.money import Int64
 from s2b2c.api.types.network import FullStoreThen, StoreInUse, moment
 from s2b2c.api.types.nodes import only
 from s2b2c.api.types.personas import Persona, PersonaInput
 from s2b2c.api.types.selection import OwnStore
-from s2b2c.api.types.storefronts import BlockSchema, SetupCopied, StorePart, StoresCopied, UpdateStoreInput
+from s2b2c.api.types.storefronts import (
+    BlockSchema,
+    CreateStoreInput,
+    SetupCopied,
+    StorePart,
+    StoresCopied,
+    UpdateStoreInput,
+)
 from s2b2c.api.types.stores import Store
 from s2b2c.db import AnyRow
 from s2b2c.stores import blocks, copy_store
@@ -83,6 +90,24 @@ class PersonaSet:
 
 @strawberry.type
 class StorefrontMutation:
+    @strawberry.mutation(
+        permission_classes=[PartnerDoor],
+        graphql_type=Annotated[
+            OwnStore | AlreadyTaken | WrongState | BadArgument, strawberry.union("CreateStoreResult")
+        ],
+        description="Open a store (开店) of yours, empty: choose what it sells, or copy a model store. At most 20.",
+    )
+    async def create_store(self, info: Info, input: CreateStoreInput) -> models.Store:  # noqa: A002  the argument's name
+        viewer, distributor_id = await info.context.viewer(), await info.context.distributor_id()
+        async with info.context.db.write() as session:
+            return await stores.create_store(
+                session,
+                strawberry.asdict(input),
+                distributor_id=distributor_id,
+                account_id=viewer.account_id,
+                now=info.context.clock(),
+            )
+
     @strawberry.mutation(
         permission_classes=[PartnerDoor],
         graphql_type=Annotated[OwnStore | NotFound | WrongState | BadArgument, strawberry.union("UpdateStoreResult")],

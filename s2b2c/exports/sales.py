@@ -147,16 +147,20 @@ async def _found(session: AsyncSession, query: Select[int], what: str, name: str
     return key
 
 
-async def write_sales(session: AsyncSession, wanted: SalesWanted, *, out: Path) -> SalesWritten:
+async def write_sales(
+    session: AsyncSession, wanted: SalesWanted, *, out: Path, progress: Callable[[int], None] | None = None
+) -> SalesWritten:
     """Write a report to `out`, replacing it whole or not at all, and its SHA-256 beside it. The same, the same bytes.
 
     `session` is a snapshot. Amounts stand in yuan, as text, and the output also in fen, as a number; shares and growth
     in basis points. Of output the foot is the sum of the rows, and the same as that of the daily totals; else nothing
-    is written. A brand's file holds its own products alone, as its scope does. Raises ExportError.
+    is written. A brand's file holds its own products alone, as its scope does. `progress` is told how many rows are
+    written. Raises ExportError.
     """
     check_sales(wanted)
     await session.execute(PLAN_FOR_BULK)
     expected = await _expected(session, wanted)
+    told = progress or (lambda _: None)
     headings = _HEADINGS[wanted.language][wanted.report].split(",")
     written = _Sums(wanted)
     try:
@@ -164,13 +168,13 @@ async def write_sales(session: AsyncSession, wanted: SalesWanted, *, out: Path) 
             if wanted.format == "xlsx":
                 created_at = datetime.combine(wanted.scope.start, time(), SHANGHAI).astimezone(UTC)
                 with xlsx(file, created_at, headings) as write:
-                    await _write_rows(session, wanted, write, written, expected)
+                    await _write_rows(session, wanted, write, written, expected, told)
                 file.seek(0)
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             else:
                 document = CsvFile(file, wanted.encoding)
                 document.write_rows([headings])
-                await _write_rows(session, wanted, document.write_rows, written, expected)
+                await _write_rows(session, wanted, document.write_rows, written, expected, told)
                 sha256 = document.sha256
         with replacing(out.with_name(f"{out.name}.sha256")) as file:
             file.write(f"{sha256}  {out.name}\n".encode())
@@ -219,7 +223,12 @@ async def _expected(session: AsyncSession, wanted: SalesWanted) -> AnyRow:
 
 
 async def _write_rows(
-    session: AsyncSession, wanted: SalesWanted, write: Write, written: _Sums, expected: AnyRow
+    session: AsyncSession,
+    wanted: SalesWanted,
+    write: Write,
+    written: _Sums,
+    expected: AnyRow,
+    progress: Callable[[int], None],
 ) -> None:
     """Raises ExportError, and then no file is there, when the rows do not come to what was expected."""
 
@@ -230,6 +239,7 @@ async def _write_rows(
 
     async for rows in _rows(session, wanted):
         write(cells(rows))
+        progress(written.rows)
     if not written.ties(expected, wanted.report):
         raise ExportError(f"The {wanted.report} do not come to the daily totals: see `s2b2c audit`.")
     write(written.foot(wanted))

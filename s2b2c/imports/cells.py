@@ -10,12 +10,13 @@ from typing import NamedTuple
 from s2b2c import money
 from s2b2c.config import SHANGHAI
 from s2b2c.models.network import STATES
+from s2b2c.models.stores import SLUG
 
 MAX_QUANTITY = 1_000_000
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_BUT_BREAKS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_SLUG = re.compile(SLUG)
 _URL = re.compile(r"https?://[^\s\"'<>\\]+")
 _WHOLE = re.compile(r"\d{1,10}")
 _TAG_KINDS = {"调性": "tonality", "tonality": "tonality", "人群": "audience", "audience": "audience"}

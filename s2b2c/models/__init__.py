@@ -24,7 +24,7 @@ from s2b2c.models.catalogue import (
 )
 from s2b2c.models.commissions import Clawback, Commission, Plan, Rule
 from s2b2c.models.customers import Address, Binding, Customer, RefusedTouch, ShareLink
-from s2b2c.models.exports import FinanceExport
+from s2b2c.models.exports import FinanceExport, SalesExport
 from s2b2c.models.files import BulkRun, File
 from s2b2c.models.jobs import Job, JobLog
 from s2b2c.models.ledger import LedgerAccount, LedgerCheckpoint, LedgerHorizon, Transfer
@@ -140,6 +140,7 @@ __all__ = [
     "RefundRequest",
     "RefusedTouch",
     "Rule",
+    "SalesExport",
     "ScheduledPrice",
     "Seat",
     "SeatApplication",

@@ -1,4 +1,4 @@
-"""Documents that finance has asked for, and the functions that format their cells."""
+"""Documents that finance, brands and the platform have asked for, and the functions that format their cells."""
 
 from datetime import date, datetime
 
@@ -51,6 +51,65 @@ class FinanceExport(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
     """Who asked for it."""
+    name: Mapped[str]
+    """Of the file."""
+    file_id: Mapped[int | None] = mapped_column(ForeignKey("files.id", ondelete="SET NULL"))
+    state: Mapped[str] = mapped_column(server_default=text("'waiting'"))
+    step: Mapped[str] = mapped_column(server_default=text("''"))
+    done: Mapped[int] = mapped_column(server_default=text("0"))
+    """Of the step at work, out of `total`."""
+    total: Mapped[int] = mapped_column(server_default=text("0"))
+    rows: Mapped[int] = mapped_column(server_default=text("0"))
+    sha256: Mapped[str | None]
+    problem: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+SALES_REPORTS = (
+    *("stores", "regions", "tiers", "products", "days", "weeks", "months"),
+    *("distribution", "sell-through", "never-sold"),
+)
+
+
+class SalesExport(Base):
+    """A report of what stores sold from `starts_on` up to `ends_on`, as `output.Scope` says; the worker writes it.
+
+    Its state as that of a `FinanceExport`. Only who has asked for it sees it.
+    """
+
+    __tablename__ = "sales_exports"
+    __table_args__ = (
+        one_of("report", *SALES_REPORTS),
+        one_of("format", "csv", "xlsx"),
+        one_of("language", "zh", "en"),
+        one_of("encoding", "utf-8", "gb18030"),
+        one_of("state", "waiting", "running", "done", "refused", "failed"),
+        CheckConstraint("starts_on < ends_on", name="ends_on"),
+        CheckConstraint("(state IN ('done', 'refused')) = (finished_at IS NOT NULL)", name="finished_at"),
+        CheckConstraint("(state = 'refused') = (problem IS NOT NULL)", name="problem"),
+        CheckConstraint("0 <= done AND done <= total", name="done"),
+        Index(None, "account_id", "id"),
+        Index(None, "file_id"),
+    )
+
+    id: Mapped[int] = key("sales_exports")
+    report: Mapped[str]
+    starts_on: Mapped[date]
+    ends_on: Mapped[date]
+    """The first day that is not in it."""
+    brand_id: Mapped[int | None] = mapped_column(ForeignKey("brands.id"))
+    """Whose products; those of all where it is NULL, as with what follows."""
+    product_id: Mapped[int | None] = mapped_column(ForeignKey("products.id"))
+    store_id: Mapped[int | None] = mapped_column(ForeignKey("stores.id"))
+    region: Mapped[str | None]
+    tier_id: Mapped[int | None] = mapped_column(ForeignKey("tiers.id"))
+    format: Mapped[str]
+    language: Mapped[str]
+    """Of the headings."""
+    encoding: Mapped[str]
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     name: Mapped[str]
     """Of the file."""
     file_id: Mapped[int | None] = mapped_column(ForeignKey("files.id", ondelete="SET NULL"))

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from s2b2c.db import Base, key, one_of
 
 OF_FINANCE = ("finance_export", "payout_proof", "rail_report")
-"""Kinds of files that belong to no brand."""
+"""Kinds of files that belong to no brand; one of "sales_export" belongs to the brand that asked for it, if one did."""
 
 
 class File(Base):
@@ -18,8 +18,11 @@ class File(Base):
     __tablename__ = "files"
     __table_args__ = (
         UniqueConstraint("id", "brand_id"),
-        one_of("kind", "catalogue", "catalogue_export", "import_report", *OF_FINANCE),
-        CheckConstraint(f"(brand_id IS NULL) = (kind IN ({', '.join(map(repr, OF_FINANCE))}))", name="brand"),
+        one_of("kind", "catalogue", "catalogue_export", "import_report", *OF_FINANCE, "sales_export"),
+        CheckConstraint(
+            f"kind = 'sales_export' OR (brand_id IS NULL) = (kind IN ({', '.join(map(repr, OF_FINANCE))}))",
+            name="brand",
+        ),
         CheckConstraint("num_nulls(size, sha256) IN (0, 2)", name="whole"),
         Index(None, "created_at"),
     )

@@ -11,6 +11,8 @@ from s2b2c.db import Base, key, one_of
 from s2b2c.models.customers import Binding
 from s2b2c.models.orders import Order
 
+SLUG = r"[a-z0-9]+(-[a-z0-9]+)*"
+"""How a store is called in links: at most 64 characters."""
 _WHY_SO = ("imported", "edited", "copied", "eliminated", "reinstated")
 
 

@@ -20,6 +20,7 @@ from s2b2c.stores.reading import (
 from s2b2c.stores.settings import (
     Persona,
     checked,
+    create_store,
     personas,
     set_persona,
     store_at,
@@ -55,6 +56,7 @@ __all__ = [
     "check_words",
     "checked",
     "copy_store",
+    "create_store",
     "listing",
     "listing_versions",
     "listings",

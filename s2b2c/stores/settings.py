@@ -7,20 +7,23 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
-from sqlalchemy import TextualSelect, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import TextualSelect, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.db import AnyRow
-from s2b2c.errors import BadArgument, NotFound, Refused
-from s2b2c.models import Brand, Listing, Store
+from s2b2c.errors import AlreadyTaken, BadArgument, NotFound, Refused, WrongState
+from s2b2c.models import Brand, Distributor, Listing, Store
+from s2b2c.models.stores import SLUG
 from s2b2c.sql import statements
 from s2b2c.stores import blocks
 from s2b2c.stores.blocks import Block, Blocks, Url
 from s2b2c.stores.hours import OpeningHours
-from s2b2c.stores.shelf import lock_shelf
+from s2b2c.stores.shelf import check_may_change, lock_shelf
 from s2b2c.stores.words import check_words
 
+MAX_STORES = 20
+"""Of a distributor."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 
 
@@ -32,6 +35,16 @@ class Persona(BaseModel):
     name: Name
     avatar_url: Url | None = None
     story: Annotated[str, Field(max_length=2000)] = ""
+
+
+class NewStore(BaseModel):
+    """A store before it is there; without a region it is in that of its owner."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slug: Annotated[str, Field(max_length=64, pattern=f"^{SLUG}$")]
+    title: Name
+    region: Name | None = None
 
 
 class Settings(BaseModel):
@@ -77,6 +90,37 @@ async def _check_rules(session: AsyncSession, store_id: int, texts: Mapping[str,
     for broken in (await check_words(session, [store_id], list(texts.values()))).get(store_id, []):
         path = list(texts)[broken.number]
         raise Refused(BadArgument(f"{path}: {broken.brand} bans the word {broken.word}: use other words."))
+
+
+async def create_store(
+    session: AsyncSession, given: Mapping[str, Any], *, distributor_id: int, account_id: int, now: datetime
+) -> Store:
+    """A store of this distributor, open and empty, from what is given of `NewStore`.
+
+    Raises Refused: BadArgument with the path of what can never be right, AlreadyTaken for a slug that leads somewhere,
+    WrongState for one that may not sell or has as many stores as anybody may.
+    """
+    new = checked(NewStore, given)
+    _check_texts({name: text for name, text in (("title", new.title), ("region", new.region)) if text is not None})
+    locked = select(Distributor).where(Distributor.id == distributor_id).with_for_update(key_share=True)
+    owner = (await session.scalars(locked, execution_options={"populate_existing": True})).one()
+    check_may_change(owner.state)
+    count = await session.scalar(select(func.count()).where(Store.distributor_id == distributor_id))
+    if (count or 0) >= MAX_STORES:
+        raise Refused(WrongState(f"You have {count} stores, closed ones included: nobody has more."))
+    made = {
+        "slug": new.slug,
+        "distributor_id": distributor_id,
+        "title": new.title,
+        "region": new.region or owner.region,
+        "changed_at": now,
+        "why": "edited",
+        "account_id": account_id,
+    }
+    store: Store | None = await session.scalar(insert(Store).values(made).on_conflict_do_nothing().returning(Store))
+    if store is None:
+        raise Refused(AlreadyTaken(f"Another store is called {new.slug}: choose another slug."))
+    return store
 
 
 async def update_store(

@@ -228,9 +228,14 @@ async def lock_shelf(session: AsyncSession, store_id: int, distributor_id: int, 
         raise Refused(NotFound("You have no such store: read your stores again."))
     if store.state != "open":
         raise Refused(WrongState("The store is closed: it cannot be changed."))
-    if store.owner_state not in {"active", "watch"}:
-        raise Refused(WrongState(f"You are {store.owner_state}: only active distributors may change their stores."))
+    check_may_change(store.owner_state)
     return store
+
+
+def check_may_change(state: str) -> None:
+    """Raises Refused(WrongState) for a distributor in this state."""
+    if state not in {"active", "watch"}:
+        raise Refused(WrongState(f"You are {state}: only active distributors may change their stores."))
 
 
 def _pitch(text: str) -> str:

@@ -141,8 +141,9 @@ MATRIX: dict[str, dict[str, str]] = {
         "PeriodOpen": "code message",
         "Payment": "id method amount state intentId createdAt succeededAt returnedAt",
     },
-    "brand finance": {
+    "brand finance operator": {
         "Progress": "step done total",
+        "FileLink": "url expiresAt",
     },
     "customer": {
         "ShopQuery": "me",
@@ -202,7 +203,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "RefusedTouch": "id customer at protectedUntil shareCode sharedAt store productTitle",
         "Mutation": (
             "share selectProduct selectProducts updateListing updateListings removeListing removeListings "
-            "reorderListings updateStore adoptSetup"
+            "reorderListings createStore updateStore adoptSetup"
         ),
         "ShareLink": "code",
         "ProductsSelected": "results",
@@ -215,7 +216,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "BrandQuery": (
             "notices unreadNotices statements statement disputes payoutAccount payee name node products stores output "
             "storesWithoutSales payable supplyOrders rules rulesHistory persona imports import exports export "
-            "product tiers withdrawalPreview sales"
+            "product tiers withdrawalPreview sales salesExports salesExport"
         ),
         "BrandNode": "id",
         "SupplyOrder": "parcels id orderNo orderState store paidAt shippedAt isToShip region label lines",
@@ -233,7 +234,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Payable": "balance inStatements notInStatement pending",
         "Mutation": (
             "shipParcels changePrices cancelPriceChanges setRules setPersona setAllotments importCatalogue "
-            "exportCatalogue createProduct addVariants reviseProduct submitProduct takeBackProduct setStock"
+            "exportCatalogue createProduct addVariants reviseProduct submitProduct takeBackProduct setStock exportSales"
         ),
         "PersonaSet": "persona",
         "ParcelsShipped": "shipped",
@@ -253,7 +254,6 @@ MATRIX: dict[str, dict[str, str]] = {
             "id document runId startsOn endsOn format language encoding withPayees name state progress rows sha256 problem "
             "download createdAt startedAt finishedAt"
         ),
-        "FileLink": "url expiresAt",
         "FinanceQuery": (
             "node runs run statement order trialBalance ledgerAccount payments stripeBreaks disputes adjustments debts "
             "writeOffs incomeOfQuarter incomeOfYear exports export payouts payoutTotals payout "
@@ -328,7 +328,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "OperatorQuery": (
             "heldJobs node tiers distributors distributor movePreview brands stores plans plan planCheck "
             "simulatePlan order customer personalReads storeShelf storeAt products productReviews "
-            "withdrawalPreview sales eliminations elimination"
+            "withdrawalPreview sales salesExports salesExport eliminations elimination"
         ),
         "CustomerFile": "id ref createdAt erasedAt phones contacts",
         "CustomerContact": "recipient phone",
@@ -379,7 +379,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "Mutation": (
             "applyDistributor approveDistributor rejectDistributor suspendDistributor reinstateDistributor "
             "moveDistributor savePlan activatePlan refundOrder retryJob markModelStore copyStore approveProduct "
-            "rejectProduct reinstateEliminatedDistributor"
+            "rejectProduct reinstateEliminatedDistributor exportAllSales"
         ),
         **ELIMINATIONS,
         "JobRetried": "id",
@@ -469,7 +469,7 @@ SECRETS: dict[str, Secret] = {
     ),
     "to whom money goes, in a file of finance: in full, and on record": Secret(
         "finance",
-        "FinanceExport.withPayees FinanceExport.download FileLink.url Mutation.exportRun Mutation.exportPeriod",
+        "FinanceExport.withPayees FinanceExport.download Mutation.exportRun Mutation.exportPeriod",
     ),
     "where somebody tells who they are, to be paid": Secret("distributor brand", "PayoutsOnboarding.url"),
 }

@@ -16,6 +16,10 @@ SALES = {
     "OutputDecile": "decile stores output least most",
     "SellThrough": "store tier listings sold soldBps",
     "UnsoldListing": "store product listedAt removedAt",
+    "SalesExport": (
+        "id report startsOn endsOn brandId productId storeId region tierId format language encoding name state progress rows "
+        "sha256 problem download createdAt startedAt finishedAt"
+    ),
 }
 """Of a brand and of the operator."""
 
@@ -25,6 +29,7 @@ SALES_FIGURES = (
     "TierOutput.output TierOutput.outputBefore ProductOutput.output ProductOutput.outputBefore "
     "ProductOutput.listings ProductOutput.sold OutputPercentile.output OutputDecile.output OutputDecile.least "
     "OutputDecile.most Distribution.output Distribution.topOutput Distribution.topBps SellThrough.listings "
-    "SellThrough.sold SellThrough.soldBps UnsoldListing.listedAt UnsoldListing.removedAt"
+    "SellThrough.sold SellThrough.soldBps UnsoldListing.listedAt UnsoldListing.removedAt SalesExport.download "
+    "FileLink.url Mutation.exportSales Mutation.exportAllSales"
 )
 """Of them, what only a brand, of its own products, finance and the operator may see."""

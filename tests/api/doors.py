@@ -1,6 +1,6 @@
 """Who stands at the doors of the sample network, and one thing there of every kind that has an id."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -70,6 +70,7 @@ async def lived_in(api: Api) -> None:
     for who in (WHO, OTHERS):
         await _some_bulk_edits(api, who["brand"]["brand"])
     await _an_export(api)
+    await _some_reports(api)
 
 
 async def _an_export(api: Api) -> None:
@@ -97,6 +98,21 @@ async def _an_export(api: Api) -> None:
         missing = {"kind": "missing_here", "category": "payout", "reference": "nobody's", "theirs": -100}
         session.add(models.RailBreak(rail="bank", at=NOW, report_id=report.id, **missing))
         await payouts.start(session, exported.run_id or 0, rail="bank", by=None, now=NOW)
+
+
+async def _some_reports(api: Api) -> None:
+    """What stores sold in October: refused by each brand and by the operator, so that no file is there."""
+    days = {"starts_on": date(2026, 10, 1), "ends_on": date(2026, 11, 1)}
+    async with api.db.write() as session:
+        for brand in (WHO["brand"]["brand"], OTHERS["brand"]["brand"], None):
+            brand_id = await session.scalar(select(models.Brand.id).where(models.Brand.name == brand))
+            account_id = await account_of(session, "operator" if brand is None else "brand", brand_id)
+            report = models.SalesExport(
+                report="stores", **days, brand_id=brand_id, format="csv", language="zh", encoding="utf-8",
+                account_id=account_id, name="stores-2026-10-01-2026-11-01.csv", state="refused", problem="测试",
+                created_at=NOW, started_at=NOW, finished_at=NOW,
+            )  # fmt: skip
+            session.add(report)
 
 
 async def _some_bulk_edits(api: Api, brand: str) -> None:

@@ -18,7 +18,7 @@ from s2b2c.accounts.viewer import account_of
 from s2b2c.api.types.ids import encode, parts
 from s2b2c.config import resource
 from tests import factories
-from tests.api import foreign_ranking
+from tests.api import foreign_ranking, foreign_sales
 from tests.api.client import SECRET, Api
 from tests.api.doors import WHO, lived_in
 from tests.api.foreign_money import OWN, operations, owed
@@ -120,7 +120,7 @@ KINDS = {
     "account": Kind("SELECT id FROM accounts", {}),
     "transfer": Kind("SELECT id FROM transfers", {}),
     "rule": Kind("SELECT id FROM rules", {}),
-} | {kind: Kind(*it) for kind, it in foreign_ranking.KINDS.items()}
+} | {kind: Kind(*it) for kind, it in (foreign_ranking.KINDS | foreign_sales.KINDS).items()}
 Key = tuple[int, ...]
 Variables = dict[str, Any]
 
@@ -153,7 +153,7 @@ async def world(api: Api) -> dict[str, Variables]:
         await owed(session)
         await recruited(session, mine["distributor"] or 0)
         await foreign_ranking.judged(session)
-        for name, (kind, query) in (_OWN | OWN | SEATS | foreign_ranking.OWN).items():
+        for name, (kind, query) in (_OWN | OWN | SEATS | foreign_ranking.OWN | foreign_sales.OWN).items():
             row = (await session.execute(text(query), mine)).first()
             assert row is not None, name
             found[name] = encode(kind, *row)
@@ -327,6 +327,7 @@ def _of_products(own: Mapping[str, str]) -> dict[str, Variables]:
         "brand/RelistProduct": {"product": own["supplied_product"]},
         "operator/Products": {"brand": own["brand"]},
         "operator/SalesByStore": {**DAYS, "brand": own["brand"], "product": product, "tier": own["tier"]},
+        **foreign_sales.operations(own, DAYS),
         "operator/ApproveProduct": {"revision": own["revision"]},
         "operator/RejectProduct": {"revision": own["revision"], **why},
         "operator/WithdrawalPreview": {"product": product},

@@ -133,6 +133,7 @@ def test_what_takes_minutes_runs_one_at_a_time() -> None:
         "import_catalogue",
         "export_catalogue",
         "write_finance_export",
+        "write_sales_export",
         "read_rail_report",
     }
     assert set(worker._JOBS) >= worker._ONE_AT_A_TIME

@@ -27,7 +27,8 @@ LISTS = {
     "BrandNode": """{ brand { products(first: 2) { edges { node { __typename id } } }
         supplyOrders(state: ALL, first: 2) { edges { node { __typename id } } }
         statements { edges { node { __typename id } } } notices { edges { node { __typename id } } }
-        imports { edges { node { __typename id } } } exports { edges { node { __typename id } } } } }""",
+        imports { edges { node { __typename id } } } exports { edges { node { __typename id } } }
+        salesExports { edges { node { __typename id } } } } }""",
     "FinanceNode": """{ finance { payouts(run: "RUN", first: 2) { edges { node { __typename id } } }
         railBreaks { edges { node { __typename id } } } runs { edges { node { __typename id
             statements(payee: BRAND, first: 2) { edges { node { __typename id } } } } } }
@@ -37,6 +38,7 @@ LISTS = {
     ),
     "OperatorNode": """{ operator { brands(first: 2) { edges { node { __typename id } } }
         stores(first: 2) { edges { node { __typename id } } } heldJobs { edges { node { __typename id } } }
+        salesExports { edges { node { __typename id } } }
         distributors(first: 2) { edges { node { __typename id } } } plans { edges { node { __typename id } } } } }""",
 }
 FULL = {"Distributor": "DistributorDetail", "Plan": "PlanDetail"}

@@ -69,6 +69,17 @@ async def test_a_store_is_dressed(own_sample: Api) -> None:
     await check(api, "operator/StoreAt", await _token(api, "operator"), slug="hangzhou", statements=4)
 
 
+async def test_a_newcomer_opens_a_store(own_sample: Api) -> None:
+    api, mine = own_sample, await _token(own_sample, "distributor")
+    wanted = {"slug": "hangzhou-2", "title": "杭城二店"}
+    await check(api, "partner/CreateStore", mine, input=wanted, statements=4)
+    picked = {"product": (await _shelf(api))[0]}
+    mine_now = await api.run("partner/StoreSetup", mine, slug="hangzhou-2")
+    store = mine_now["data"]["partner"]["store"]["id"]
+    await done(api, "partner/SelectProduct", mine, store=store, product=picked)
+    assert await _shelf(api, "hangzhou-2") == [picked["product"]]
+
+
 async def test_a_store_that_dresses_in_nothing(sample: Api) -> None:
     await check(sample, "shop/Decoration", slug="hangzhou", case="bare", statements=1)
 

@@ -147,6 +147,7 @@ def _of_storefronts(store: models.Store, other: models.Store, variant: models.Va
     picture = {"imageUrl": "https://shop.example/1.jpg", "product": product}
     decoration = [{"banner": picture}, {"grid": {"columns": 2, "items": [picture]}}]
     return {
+        "partner/CreateStore": {"input": {"slug": f"{store.slug}-2", "title": "店"}},
         "partner/UpdateStore": {"store": shelf, "input": {"blocks": decoration}},
         "partner/AdoptSetup": {"slug": store.slug, "store": encode("store", other.id), "parts": parts},
         "partner/StoreSetup": {"slug": store.slug},

@@ -63,6 +63,17 @@ async def test_updating_is_refused(api: Api) -> None:
     await refuses(api, "WrongState", "partner/UpdateStore", seller, store=shop.id, input={"title": "店"})
 
 
+async def test_opening_a_store_is_refused(api: Api) -> None:
+    shop = await a_shop(api)
+    seller = await shop.seller()
+    wanted = {"slug": shop.store.slug, "title": "又一家"}
+    await refuses(api, "AlreadyTaken", "partner/CreateStore", seller, input=wanted)
+    await refuses(api, "BadArgument", "partner/CreateStore", seller, input={**wanted, "slug": "No"})
+    async with api.db.write() as session:
+        (await session.get_one(models.Distributor, shop.owner.id)).state = "suspended"
+    await refuses(api, "WrongState", "partner/CreateStore", seller, input={**wanted, "slug": "another"})
+
+
 async def test_copying_is_refused(api: Api) -> None:
     shop = await a_shop(api)
     seller, operator = await shop.seller(), await api.token("operator")

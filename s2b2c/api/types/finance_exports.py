@@ -36,8 +36,8 @@ class FinanceDocument(Enum):
     LEDGER_JOURNAL = strawberry.enum_value("ledger_journal", description="Every transfer posted in a period.")
 
 
-@strawberry.enum(description="How far an export of finance is.")
-class FinanceExportState(Enum):
+@strawberry.enum(description="How far an export is.")
+class ExportState(Enum):
     WAITING = strawberry.enum_value("waiting", description="The worker has not taken it up.")
     RUNNING = strawberry.enum_value("running", description="It is written now.")
     DONE = strawberry.enum_value("done", description="Its file can be downloaded.")
@@ -87,7 +87,7 @@ class FinanceExport(FinanceNode):
     encoding: FileEncoding = strawberry.field(description="Of a CSV file.")
     with_payees: bool = strawberry.field(description="Whether it says to whom is paid, in full.")
     name: str = strawberry.field(description="Of the file.")
-    state: FinanceExportState = strawberry.field(description="How far it is.")
+    state: ExportState = strawberry.field(description="How far it is.")
     progress: Progress = computed(
         lambda row: row, description="Moves while the state is RUNNING, and is empty before and after."
     )

@@ -151,6 +151,15 @@ class OpeningHoursInput:
     )
 
 
+@strawberry.input(description="A store before it is there.")
+class CreateStoreInput:
+    slug: str = strawberry.field(
+        description="What its links say, for good: at most 64 small letters, digits and single hyphens: lin-xiaoyu."
+    )
+    title: str = strawberry.field(description="1 to 60 characters.")
+    region: str | None = strawberry.field(default=None, description="1 to 60 characters; without it, yours.")
+
+
 @strawberry.input(description="What shall be different about a store. What is left out stays.")
 class UpdateStoreInput:
     title: str | None = strawberry.field(default=strawberry.UNSET, description="1 to 60 characters.")
