@@ -1,5 +1,6 @@
 """The main job from a folder of canonical CSV files to ranking, settlement and its export, told in tables."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,15 +110,20 @@ async def index_products(db: Database, progress: Progress) -> None:
 
 
 async def roll_up(db: Database, progress: Progress) -> None:
-    """Bring the daily totals up to date, one transaction per batch."""
+    """Bring the daily totals up to date, one transaction per batch, two of them at once."""
     done = 0
-    while True:
-        async with db.write() as session:
-            more = await ranking.roll_up(session)
-        if not more:
-            return
-        done += more
-        progress("daily totals", done, done)
+
+    async def add() -> None:
+        nonlocal done
+        while True:
+            async with db.write() as session:
+                more = await ranking.roll_up(session)
+            if not more:
+                return
+            done += more
+            progress("daily totals", done, done)
+
+    await asyncio.gather(add(), add())
 
 
 async def _ranked(db: Database, job: Job) -> int:

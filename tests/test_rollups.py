@@ -169,6 +169,29 @@ async def test_two_workers_share_the_orders(db: Database) -> None:
         assert await rows(session, BRANDS) == await rows(session, BRANDS_FROM_LINES)
 
 
+async def test_two_workers_add_other_branches_at_once(db: Database) -> None:
+    async with db.write() as session:
+        owners: dict[int, models.Distributor] = {}
+        while len(owners) < 2:  # of two lanes
+            owner = await factories.a_distributor(session)
+            lane = await session.scalar(select(func.hashint8(owner.branch_id).op("&")(7)))
+            owners.setdefault(lane or 0, owner)
+        variant = await factories.a_variant(session)
+        for owner in owners.values():
+            store = await factories.a_store(session, owner)
+            for _ in range(3):
+                await a_sale(session, store, (variant, 1, 100, 0))
+    async with db.write() as first, db.write() as second:
+        assert await ranking.roll_up(first, limit=2) == 2
+        async with asyncio.timeout(10):
+            assert await ranking.roll_up(second) == 3
+            assert await ranking.roll_up(second) == 0  # it has a lane, and waits for no other
+    async with db.write() as session:
+        assert await ranking.roll_up(session) == 1
+    async with db.read() as session:
+        assert await rows(session, SELLERS) == await rows(session, SELLERS_FROM_LINES)
+
+
 async def test_many_workers_never_count_twice(db: Database) -> None:
     async with db.write() as session:
         await a_busy_network(session)

@@ -1,6 +1,30 @@
--- name: lock
--- One adds up at a time, so that none waits for another's totals while it holds some that the other wants.
-SELECT pg_advisory_xact_lock(hashtext('s2b2c.rollups'))
+-- name: waiting
+-- Branches with something to add, by lanes: a branch is always in the same one.
+WITH RECURSIVE of_orders (branch_id) AS (
+    SELECT min(branch_id) FROM orders WHERE NOT rolled_up AND paid_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(o.branch_id) FROM orders o WHERE NOT o.rolled_up AND o.paid_at IS NOT NULL AND o.branch_id > b.branch_id)
+    FROM of_orders b
+    WHERE b.branch_id IS NOT NULL
+), of_refunds (branch_id) AS (
+    SELECT min(branch_id) FROM refunds WHERE NOT rolled_up AND state = 'applied'
+    UNION ALL
+    SELECT (SELECT min(r.branch_id) FROM refunds r WHERE NOT r.rolled_up AND r.state = 'applied' AND r.branch_id > b.branch_id)
+    FROM of_refunds b
+    WHERE b.branch_id IS NOT NULL
+)
+SELECT hashint8(branch_id) & 7 AS lane, array_agg(branch_id) AS branch_ids
+FROM (SELECT branch_id FROM of_orders UNION SELECT branch_id FROM of_refunds) AS waiting
+WHERE branch_id IS NOT NULL
+GROUP BY 1
+ORDER BY 1
+
+-- name: take_lane
+-- One adds up a lane at a time, so that none waits for another's totals while it holds some that the other wants.
+SELECT pg_try_advisory_xact_lock(hashtext('s2b2c.rollups'), :lane)
+
+-- name: wait_for_lane
+SELECT pg_advisory_xact_lock(hashtext('s2b2c.rollups'), :lane)
 
 -- name: add_orders
 -- The next orders, marked and added to all totals by one statement; those that somebody holds now come with the next call.
@@ -8,7 +32,7 @@ SELECT pg_advisory_xact_lock(hashtext('s2b2c.rollups'))
 WITH next AS (
     SELECT branch_id, id
     FROM orders
-    WHERE NOT rolled_up AND paid_at IS NOT NULL
+    WHERE NOT rolled_up AND paid_at IS NOT NULL AND branch_id = ANY(CAST(:branch_ids AS bigint[]))
     ORDER BY branch_id, id
     LIMIT :limit
     FOR NO KEY UPDATE SKIP LOCKED
@@ -66,7 +90,7 @@ SELECT count(*) FROM taken
 SELECT r.branch_id, r.id
 FROM refunds r
 JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id AND o.rolled_up
-WHERE NOT r.rolled_up AND r.state = 'applied'
+WHERE NOT r.rolled_up AND r.state = 'applied' AND r.branch_id = ANY(CAST(:branch_ids AS bigint[]))
 ORDER BY r.branch_id, r.id
 LIMIT :limit
 FOR NO KEY UPDATE OF r

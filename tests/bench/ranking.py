@@ -2,8 +2,8 @@
 
 A year of daily totals is written as it would have been added up. The ranking is of one month; its floor is `count(*)` over
 the three tables of totals that it reads, whole. It is made again, and again after every table that it reads was written
-anew in another order: the digest of its rows must stay the same. The increment adds a day of orders that nobody has added;
-its floor is reading these lines with their orders, as a program does that adds them up itself: rows, through the driver.
+anew in another order: the digest of its rows must stay the same. The increment adds a day of orders that nobody has added,
+as the main job does, two batches of other branches at once; its floor is reading these lines with their orders, as a program does that adds them up itself: rows, through the driver.
 What COPY of the same takes is told beside it.
 
 `python -m tests.bench.ranking --sample` does it on a small network: quick, and too small for the ratios to mean anything.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from s2b2c import orders, ranking
+from s2b2c import main_job, orders, ranking
 from s2b2c.db import Database, migrate
 from tests.bench import world
 from tests.bench.server import Owner, fresh_database, owner_of, run_alone, timed
@@ -189,24 +189,15 @@ async def _increment(db: Database, owner: Owner, *, sample: bool) -> Measured:
         await owner.execute("VACUUM orders")
         floor.append(await _read(owner))
         began = time.perf_counter()
-        added = await _roll_up(db)
+        await main_job.roll_up(db, lambda *_: None)
         took.append(time.perf_counter() - began)
     began = time.perf_counter()
     await owner.execute(f"SELECT count(*) FROM ({_AGGREGATE}) AS x")
     aggregated = time.perf_counter() - began
     print("  ".join(f"{one:.2f}/{two:.2f}" for one, two in zip(took, floor, strict=True)), flush=True)
     print(f"COPY of these lines: {await _copy(owner):.2f} s, an aggregate of them: {aggregated:.2f} s", flush=True)
+    added = await owner.fetchval("SELECT count(*) FROM orders WHERE rolled_up")
     return Measured(f"increment, {added:,} orders of two lines", sorted(took)[1], sorted(floor)[1], MOST_INCREMENT)
-
-
-async def _roll_up(db: Database) -> int:
-    added = 0
-    while True:
-        async with db.write() as session:
-            more = await ranking.roll_up(session)
-        if not more:
-            return added
-        added += more
 
 
 async def _read(owner: Owner) -> float:
