@@ -13,8 +13,8 @@ async def roll_up(session: AsyncSession, limit: int = 10_000) -> int:
 
     What is added is marked by the same transaction, so nothing is counted twice or missed, wherever it breaks off. A
     total is of one branch, and a branch is added up by one worker at a time, up to the end of its transaction: another
-    one takes other branches meanwhile, or waits: so it is called once in a transaction. Refunds come after their orders.
-    0 means that nothing is left but what somebody holds now.
+    one takes other branches meanwhile, or waits, so it is called once in a transaction. Refunds come after their
+    orders. 0 means that nothing is left but what somebody holds now.
     """
     added = await _in_free_lanes(session, limit)
     if isinstance(added, int):
