@@ -48,9 +48,10 @@ _NAMED = {
     "orders": "SELECT b.code, o.order_no, s.slug, c.ref, d.code, o.state, o.placed_at, o.paid_at, o.completed_at, o.matures_at, "
     "ARRAY(SELECT a.code FROM unnest(o.upline) WITH ORDINALITY AS u (id, n) JOIN distributors a USING (id) ORDER BY n), "
     "ARRAY(SELECT t.code FROM unnest(o.upline_tiers) WITH ORDINALITY AS u (id, n) JOIN tiers t USING (id) ORDER BY n), "
-    "o.upline_states, p.code, o.rolled_up FROM orders o JOIN distributors b ON b.id = o.branch_id "
+    "o.upline_states, p.code FROM orders o JOIN distributors b ON b.id = o.branch_id "
     "JOIN stores s ON s.id = o.store_id JOIN customers c ON c.id = o.customer_id JOIN distributors d ON d.id = o.seller_id "
     "LEFT JOIN plans p ON p.id = o.plan_id",
+    "orders_to_add": "SELECT o.order_no FROM orders_to_add w JOIN orders o ON o.branch_id = w.branch_id AND o.id = w.order_id",
     "plans": "SELECT code, version, state, during, margin_floor_bps, paid_positions, max_paid_positions FROM plans",
     "prices": "SELECT b.name, v.sku, upper_inf(p.during), lower_inf(p.during), p.supply_price, p.suggested_price, p.min_price, "
     "p.max_price, p.tier_costs FROM prices p JOIN variants v ON v.id = p.variant_id JOIN brands b ON b.id = v.brand_id",

@@ -73,6 +73,7 @@ PRIVILEGES = {
     "order_addresses": "DELETE, INSERT",
     "order_lines": "INSERT, UPDATE (commission, platform, refunded, statement_id, supply)",
     "orders": "INSERT, UPDATE",
+    "orders_to_add": "DELETE, INSERT",
     "payees": "DELETE, INSERT, UPDATE (bank_account, bank_name, identity_number, legal_name, updated_at, updated_by)",
     "payments": "INSERT, UPDATE",
     "payout_attempts": (

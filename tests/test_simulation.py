@@ -300,7 +300,7 @@ async def test_nothing_is_written(db: Database) -> None:
         assert (await session.execute(_WRITTEN)).one() == before
         assert before.nothing
         with pytest.raises(DBAPIError, match="read-only transaction"):
-            await session.execute(text("UPDATE orders SET rolled_up = true"))
+            await session.execute(text("DELETE FROM orders_to_add"))
     assert (await snapshot(db), await _counts(db)) == (rows, counts)
 
 

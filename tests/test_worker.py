@@ -35,7 +35,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def until_rolled_up(db: Database) -> None:
     async def nothing_left() -> bool:
         async with db.read() as session:
-            return not await session.scalar(select(func.count()).where(~models.Order.rolled_up))
+            placed, added = select(func.count(models.Order.id)), select(func.sum(models.DailySeller.orders))
+            return await session.scalar(placed) == (await session.scalar(added) or 0)
 
     await until(nothing_left)
 

@@ -86,9 +86,6 @@ class Order(Base):
         Index(None, "customer_id", "id"),
         Index(None, "seller_id", "id"),
         Index("ix_orders_placed", "placed_at", postgresql_where=text("state = 'placed'")),
-        Index(
-            "ix_orders_not_rolled_up", "branch_id", "id", postgresql_where=text("NOT rolled_up AND paid_at IS NOT NULL")
-        ),
         {"postgresql_with": {"fillfactor": "80"}},
     )
 
@@ -107,7 +104,6 @@ class Order(Base):
     upline_tiers: Mapped[list[int] | None]
     upline_states: Mapped[list[str] | None]
     plan_id: Mapped[int | None]
-    rolled_up: Mapped[bool] = mapped_column(server_default=false())
     freight: Mapped[int] = mapped_column(server_default="0")
     """What the customer pays for shipping, beside the lines."""
     shipped_at: Mapped[datetime | None]
@@ -128,6 +124,15 @@ class OrderBatch(NamedTuple):
     def of(cls, keys: Iterable[tuple[int, int]]) -> Self:
         pairs = list(keys)
         return cls([branch_id for branch_id, _ in pairs], [order_id for _, order_id in pairs])
+
+
+class OrderToAdd(Base):
+    """A paid order that no daily total holds yet: it comes with its payment, and goes as it is added."""
+
+    __tablename__ = "orders_to_add"
+
+    branch_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    order_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
 class OrderLine(Base):

@@ -968,7 +968,9 @@ FULL JOIN (
     FROM (
         SELECT o.branch_id, o.store_id, l.brand_id, o.day, 1 AS orders, l.units, l.paid, 0 AS refunded
         FROM (
-            SELECT branch_id, id, store_id, (paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM orders WHERE rolled_up
+            SELECT branch_id, id, store_id, (paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM orders o
+            WHERE paid_at IS NOT NULL
+              AND NOT EXISTS (SELECT FROM orders_to_add w WHERE w.branch_id = o.branch_id AND w.order_id = o.id)
         ) AS o
         JOIN (
             SELECT branch_id, order_id, brand_id, sum(quantity) AS units, sum(paid) AS paid

@@ -15,18 +15,24 @@ batch AS (
 )
 
 -- name: pay
--- Freezes the upline as it stands and the plan in force; an order that is not waiting for its payment stays as it is.
+-- Freezes the upline as it stands and the plan in force; an order that is not waiting for its payment stays as it is. What
+-- is paid waits for its totals.
 WITH
 -- include: orders.locked
-UPDATE orders o
-SET state = 'paid', paid_at = batch.at, due_at = NULL,
-    upline = seller.ancestors, upline_tiers = member.tiers, upline_states = member.states,
-    plan_id = (SELECT p.id FROM plans p WHERE p.state = 'active' AND p.during @> batch.at)
-FROM batch
-JOIN distributors seller ON seller.id = batch.seller_id
+, paid AS (
+    UPDATE orders o
+    SET state = 'paid', paid_at = batch.at, due_at = NULL,
+        upline = seller.ancestors, upline_tiers = member.tiers, upline_states = member.states,
+        plan_id = (SELECT p.id FROM plans p WHERE p.state = 'active' AND p.during @> batch.at)
+    FROM batch
+    JOIN distributors seller ON seller.id = batch.seller_id
 -- include: commissions.members
-WHERE o.branch_id = batch.branch_id AND o.id = batch.id AND batch.state = 'placed'
-RETURNING o.branch_id, o.id
+    WHERE o.branch_id = batch.branch_id AND o.id = batch.id AND batch.state = 'placed'
+    RETURNING o.branch_id, o.id
+), waiting AS (
+    INSERT INTO orders_to_add (branch_id, order_id) SELECT branch_id, id FROM paid
+)
+SELECT branch_id, id FROM paid
 
 -- name: complete
 WITH

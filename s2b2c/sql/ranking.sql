@@ -1,9 +1,9 @@
 -- name: waiting
 -- Branches with something to add, by lanes: a branch is always in the same one.
 WITH RECURSIVE of_orders (branch_id) AS (
-    SELECT min(branch_id) FROM orders WHERE NOT rolled_up AND paid_at IS NOT NULL
+    SELECT min(branch_id) FROM orders_to_add
     UNION ALL
-    SELECT (SELECT min(o.branch_id) FROM orders o WHERE NOT o.rolled_up AND o.paid_at IS NOT NULL AND o.branch_id > b.branch_id)
+    SELECT (SELECT min(o.branch_id) FROM orders_to_add o WHERE o.branch_id > b.branch_id)
     FROM of_orders b
     WHERE b.branch_id IS NOT NULL
 ), of_refunds (branch_id) AS (
@@ -27,21 +27,23 @@ SELECT pg_try_advisory_xact_lock(hashtext('s2b2c.rollups'), :lane)
 SELECT pg_advisory_xact_lock(hashtext('s2b2c.rollups'), :lane)
 
 -- name: add_orders
--- The next orders, marked and added to all totals by one statement; those that somebody holds now come with the next call.
--- Their refunds wait for them, so all are kept.
+-- The next orders, added to all totals by the statement that lets them wait no more. Their refunds wait for them, so all are
+-- kept.
 WITH next AS (
-    SELECT branch_id, id
-    FROM orders
-    WHERE NOT rolled_up AND paid_at IS NOT NULL AND branch_id = ANY(CAST(:branch_ids AS bigint[]))
-    ORDER BY branch_id, id
+    SELECT branch_id, order_id
+    FROM orders_to_add
+    WHERE branch_id = ANY(CAST(:branch_ids AS bigint[]))
+    ORDER BY branch_id, order_id
     LIMIT :limit
-    FOR NO KEY UPDATE SKIP LOCKED
-), taken AS (
-    UPDATE orders o SET rolled_up = true
-    FROM next
-    WHERE o.branch_id = next.branch_id AND o.id = next.id
-    RETURNING o.branch_id, o.id, o.seller_id, o.store_id, o.customer_id,
-              (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day
+), gone AS (
+    DELETE FROM orders_to_add w USING next
+    WHERE w.branch_id = next.branch_id AND w.order_id = next.order_id
+    RETURNING w.branch_id, w.order_id
+), taken AS MATERIALIZED (
+    SELECT o.branch_id, o.id, o.seller_id, o.store_id, o.customer_id,
+           (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day
+    FROM gone
+    JOIN orders o ON o.branch_id = gone.branch_id AND o.id = gone.order_id
 ), line AS MATERIALIZED (
     SELECT taken.*, l.brand_id, l.product_id, l.quantity, l.paid
     FROM taken
@@ -89,8 +91,8 @@ SELECT count(*) FROM taken
 -- The next refunds of orders that were added.
 SELECT r.branch_id, r.id
 FROM refunds r
-JOIN orders o ON o.branch_id = r.branch_id AND o.id = r.order_id AND o.rolled_up
 WHERE NOT r.rolled_up AND r.state = 'applied' AND r.branch_id = ANY(CAST(:branch_ids AS bigint[]))
+  AND NOT EXISTS (SELECT FROM orders_to_add w WHERE w.branch_id = r.branch_id AND w.order_id = r.order_id)
 ORDER BY r.branch_id, r.id
 LIMIT :limit
 FOR NO KEY UPDATE OF r
@@ -210,7 +212,8 @@ back AS MATERIALIZED (
     JOIN order_lines l ON l.branch_id = o.branch_id AND l.order_id = o.id
     LEFT JOIN (SELECT branch_id, line_id, sum(amount) AS amount FROM back GROUP BY branch_id, line_id) AS b
         ON b.branch_id = l.branch_id AND b.line_id = l.id
-    WHERE o.rolled_up
+    WHERE o.paid_at IS NOT NULL
+      AND NOT EXISTS (SELECT FROM orders_to_add w WHERE w.branch_id = o.branch_id AND w.order_id = o.id)
 ), whole AS MATERIALIZED (
     SELECT branch_id, id, seller_id, customer_id, day, sum(quantity) AS units, sum(paid) AS paid,
            sum(refunded) < sum(paid) OR sum(paid) = 0 AS is_kept
@@ -221,9 +224,9 @@ back AS MATERIALIZED (
 -- name: readiness
 -- Today in Shanghai, and how many orders and refunds of the period and of the one before no daily total holds yet.
 SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date AS today,
-       (SELECT count(*) FROM orders
-        WHERE NOT rolled_up AND paid_at IS NOT NULL
-          AND paid_at >= CAST(:before AS date)::timestamp AT TIME ZONE 'Asia/Shanghai'
+       (SELECT count(*)
+        FROM orders_to_add w JOIN orders o ON o.branch_id = w.branch_id AND o.id = w.order_id
+        WHERE paid_at >= CAST(:before AS date)::timestamp AT TIME ZONE 'Asia/Shanghai'
           AND paid_at < CAST(:end AS date)::timestamp AT TIME ZONE 'Asia/Shanghai')
        + (SELECT count(*) FROM refunds
           WHERE NOT rolled_up AND state = 'applied'

@@ -90,14 +90,14 @@ STEPS = {
 }
 
 _UNPAID = (
-    "TRUNCATE commissions, transfers, clawbacks",
+    "TRUNCATE commissions, transfers, clawbacks, orders_to_add",
     "UPDATE order_lines SET commission = 0, platform = paid - refunded - supply",
     """UPDATE orders SET state = 'placed', paid_at = NULL, completed_at = NULL, matures_at = NULL,
        upline = NULL, upline_tiers = NULL, upline_states = NULL, plan_id = NULL""",
 )
 _EMPTY = """
     DROP TABLE IF EXISTS completed;
-    TRUNCATE orders, transfers CASCADE;
+    TRUNCATE orders, transfers, orders_to_add CASCADE;
 """
 _CLONE = """
     DO $$ BEGIN

@@ -254,7 +254,13 @@ class Selling(RuleBasedStateMachine):
     @invariant()
     @awaited
     async def the_totals_are_what_was_added_up(self) -> None:
-        added = set(await self.session.scalars(text("SELECT id FROM orders WHERE rolled_up")))
+        added = set(
+            await self.session.scalars(
+                text(
+                    "SELECT id FROM orders o WHERE paid_at IS NOT NULL AND NOT EXISTS (SELECT FROM orders_to_add w WHERE w.order_id = o.id)"
+                )
+            )
+        )
         marked = await self.session.execute(
             text(
                 "SELECT coalesce(r.reference, '-' || o.reference) FROM refunds r "
