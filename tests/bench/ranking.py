@@ -196,7 +196,7 @@ async def _increment(db: Database, owner: Owner, *, sample: bool) -> Measured:
     aggregated = time.perf_counter() - began
     print("  ".join(f"{one:.2f}/{two:.2f}" for one, two in zip(took, floor, strict=True)), flush=True)
     print(f"COPY of these lines: {await _copy(owner):.2f} s, an aggregate of them: {aggregated:.2f} s", flush=True)
-    added = await owner.fetchval(f"SELECT sum(orders) FROM daily_sellers WHERE day = '{DAY}'")
+    added = await owner.fetchval(f"SELECT sum(orders)::bigint FROM daily_sellers WHERE day = '{DAY}'")
     return Measured(f"increment, {added:,} orders of two lines", sorted(took)[1], sorted(floor)[1], MOST_INCREMENT)
 
 
