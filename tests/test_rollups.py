@@ -343,6 +343,8 @@ async def test_what_was_added_before_there_were_products_comes_along(database_ur
         "UPDATE daily_sellers SET orders = 2, units = 4, paid = 9999 WHERE orders > 0",
         "UPDATE daily_brands SET orders = 1, units = 1, paid = 100 WHERE orders > 0 AND paid = 300",
         *rollups.split(";\n\n"),
+        "ALTER TABLE daily_products DROP CONSTRAINT pk_daily_products, "
+        "ADD PRIMARY KEY (brand_id, day, store_id, product_id, branch_id)",
         "DROP TABLE orders_to_add",
         *to_add.split(";\n\n"),
     )

@@ -1,4 +1,4 @@
-"""Daily totals are kept in the order of their days, where a new day is added: the indexes for that, built meanwhile."""
+"""In the keys of daily totals the day comes early, and the brand first: the indexes for that, built meanwhile."""
 
 from alembic import op
 
@@ -12,7 +12,8 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         for table, columns in (
             ("daily_sellers", "branch_id, day, seller_id"),
-            ("daily_brands", "branch_id, day, store_id, brand_id"),
+            ("daily_brands", "brand_id, day, store_id, branch_id"),
+            ("daily_products", "brand_id, day, store_id, product_id, branch_id"),
         ):
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS pk_{table}_by_day")
             op.execute(f"CREATE UNIQUE INDEX CONCURRENTLY pk_{table}_by_day ON {table} ({columns})")

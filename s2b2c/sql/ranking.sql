@@ -53,7 +53,7 @@ WITH next AS (
     SELECT branch_id, seller_id, day, count(DISTINCT id), sum(quantity), sum(paid), 0, count(DISTINCT id)
     FROM line
     GROUP BY branch_id, seller_id, day
-    ON CONFLICT (branch_id, seller_id, day) DO UPDATE
+    ON CONFLICT (branch_id, day, seller_id) DO UPDATE
     SET orders = daily_sellers.orders + excluded.orders,
         units = daily_sellers.units + excluded.units,
         paid = daily_sellers.paid + excluded.paid,
@@ -69,7 +69,7 @@ WITH next AS (
     SELECT branch_id, store_id, brand_id, day, count(DISTINCT id), sum(quantity), sum(paid), 0
     FROM line
     GROUP BY branch_id, store_id, brand_id, day
-    ON CONFLICT (branch_id, store_id, brand_id, day) DO UPDATE
+    ON CONFLICT (brand_id, day, store_id, branch_id) DO UPDATE
     SET orders = daily_brands.orders + excluded.orders,
         units = daily_brands.units + excluded.units,
         paid = daily_brands.paid + excluded.paid
@@ -79,7 +79,7 @@ WITH next AS (
            sum(paid), 0
     FROM line
     GROUP BY branch_id, day, store_id, product_id, brand_id
-    ON CONFLICT (branch_id, day, store_id, product_id) DO UPDATE
+    ON CONFLICT (brand_id, day, store_id, product_id, branch_id) DO UPDATE
     SET orders = daily_products.orders + excluded.orders,
         kept = daily_products.kept + excluded.kept,
         units = daily_products.units + excluded.units,
@@ -115,7 +115,7 @@ WITH
 , line AS MATERIALIZED (
     -- All lines of these orders, with what went back of each before and now.
     SELECT o.branch_id, o.id, o.seller_id, o.store_id, o.customer_id,
-           (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, l.product_id, l.paid,
+           (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day, l.brand_id, l.product_id, l.paid,
            coalesce(before.amount, 0) AS before, coalesce(before.amount, 0) + coalesce(now.amount, 0) AS after
     FROM (SELECT DISTINCT branch_id, order_id FROM gone) AS touched
     JOIN orders o ON o.branch_id = touched.branch_id AND o.id = touched.order_id
@@ -155,17 +155,18 @@ WITH
 )
 UPDATE daily_products d SET kept = d.kept + part.kept
 FROM (
-    SELECT branch_id, day, store_id, product_id, sum(is_kept::int - was_kept::int) AS kept
+    SELECT branch_id, day, store_id, brand_id, product_id, sum(is_kept::int - was_kept::int) AS kept
     FROM (
-        SELECT branch_id, day, store_id, product_id, was_kept AND bool_or(before < paid OR paid = 0) AS was_kept,
+        SELECT branch_id, day, store_id, brand_id, product_id, was_kept AND bool_or(before < paid OR paid = 0) AS was_kept,
                is_kept AND bool_or(after < paid OR paid = 0) AS is_kept
         FROM line JOIN whole USING (branch_id, id, store_id, day)
-        GROUP BY branch_id, id, day, store_id, product_id, was_kept, is_kept
+        GROUP BY branch_id, id, day, store_id, brand_id, product_id, was_kept, is_kept
     ) AS one
     WHERE is_kept <> was_kept
-    GROUP BY branch_id, day, store_id, product_id
+    GROUP BY branch_id, day, store_id, brand_id, product_id
 ) AS part
-WHERE d.branch_id = part.branch_id AND d.day = part.day AND d.store_id = part.store_id AND d.product_id = part.product_id
+WHERE d.brand_id = part.brand_id AND d.day = part.day AND d.store_id = part.store_id AND d.product_id = part.product_id
+  AND d.branch_id = part.branch_id
 
 -- name: add_refunds
 -- The money, and the marks.
@@ -180,17 +181,17 @@ WITH
 ), sellers AS (
     INSERT INTO daily_sellers AS d (branch_id, seller_id, day, orders, units, paid, refunded, kept)
     SELECT branch_id, seller_id, day, 0, 0, 0, sum(amount), 0 FROM line GROUP BY branch_id, seller_id, day
-    ON CONFLICT (branch_id, seller_id, day) DO UPDATE SET refunded = d.refunded + excluded.refunded
+    ON CONFLICT (branch_id, day, seller_id) DO UPDATE SET refunded = d.refunded + excluded.refunded
 ), brands AS (
     INSERT INTO daily_brands AS d (branch_id, store_id, brand_id, day, orders, units, paid, refunded)
     SELECT branch_id, store_id, brand_id, day, 0, 0, 0, sum(amount) FROM line GROUP BY branch_id, store_id, brand_id, day
-    ON CONFLICT (branch_id, store_id, brand_id, day) DO UPDATE SET refunded = d.refunded + excluded.refunded
+    ON CONFLICT (brand_id, day, store_id, branch_id) DO UPDATE SET refunded = d.refunded + excluded.refunded
 ), products AS (
     INSERT INTO daily_products AS d (branch_id, day, store_id, product_id, brand_id, orders, kept, units, paid, refunded)
     SELECT branch_id, day, store_id, product_id, brand_id, 0, 0, 0, 0, sum(amount)
     FROM line
     GROUP BY branch_id, day, store_id, product_id, brand_id
-    ON CONFLICT (branch_id, day, store_id, product_id) DO UPDATE SET refunded = d.refunded + excluded.refunded
+    ON CONFLICT (brand_id, day, store_id, product_id, branch_id) DO UPDATE SET refunded = d.refunded + excluded.refunded
 )
 UPDATE refunds r SET rolled_up = true
 FROM unnest(CAST(:branch_ids AS bigint[]), CAST(:refund_ids AS bigint[])) AS batch (branch_id, refund_id)
