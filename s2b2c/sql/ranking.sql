@@ -28,22 +28,24 @@ SELECT pg_advisory_xact_lock(hashtext('s2b2c.rollups'), :lane)
 
 -- name: add_orders
 -- The next orders, added to all totals by the statement that lets them wait no more. Their refunds wait for them, so all are
--- kept.
-WITH next AS (
-    SELECT branch_id, order_id
-    FROM orders_to_add
-    WHERE branch_id = ANY(CAST(:branch_ids AS bigint[]))
-    ORDER BY branch_id, order_id
-    LIMIT :limit
-), gone AS (
-    DELETE FROM orders_to_add w USING next
-    WHERE w.branch_id = next.branch_id AND w.order_id = next.order_id
-    RETURNING w.branch_id, w.order_id
+-- kept. Rows are gone to one by one: a join would read all that waits, and all orders, for every batch.
+WITH gone AS (
+    DELETE FROM orders_to_add
+    WHERE ctid = ANY(ARRAY(
+        SELECT ctid
+        FROM orders_to_add
+        WHERE branch_id = ANY(CAST(:branch_ids AS bigint[]))
+        ORDER BY branch_id, order_id
+        LIMIT :limit
+    ))
+    RETURNING branch_id, order_id
 ), taken AS MATERIALIZED (
     SELECT o.branch_id, o.id, o.seller_id, o.store_id, o.customer_id,
            (o.paid_at AT TIME ZONE 'Asia/Shanghai')::date AS day
     FROM gone
-    JOIN orders o ON o.branch_id = gone.branch_id AND o.id = gone.order_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM orders o WHERE o.branch_id = gone.branch_id AND o.id = gone.order_id OFFSET 0
+    ) AS o
 ), line AS MATERIALIZED (
     SELECT taken.*, l.brand_id, l.product_id, l.quantity, l.paid
     FROM taken
