@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, ranking
 from tests import factories
-from tests.test_rollups import a_refund
+from tests.test_rollups import a_refund, a_sale
 
 START, END = date(2025, 6, 11), date(2025, 6, 21)
 BEFORE = date(2025, 6, 1)
@@ -237,17 +237,14 @@ async def a_network(session: AsyncSession, network: Network) -> list[models.Dist
         listing = await factories.a_listing(session, stores[store], variants[product].product_id, position=position)
         listing.listed_at = noon(day)
     for sale in network.sales:
-        order = await factories.an_order(
+        order = await a_sale(
             session,
             stores[sale.store],
             *((variants[product], 1, paid, 0) for product, paid, _ in sale.lines),
+            seller=members[sale.seller],
             customer=customers[sale.customer],
-            placed_at=noon(sale.day),
+            paid_at=noon(sale.day),
         )
-        seller = members[sale.seller]
-        order.state, order.paid_at, order.seller_id = "paid", noon(sale.day), seller.id
-        order.upline, order.upline_tiers, order.upline_states = [seller.id], [seller.tier_id], [seller.state]
-        await session.flush()
         back = {line_no: refunded for line_no, (_, _, refunded) in enumerate(sale.lines, start=1) if refunded}
         if back:
             await a_refund(session, order, back, noon(sale.refunded_on))
