@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c.db import PLAN_FOR_BULK
@@ -10,6 +10,9 @@ from s2b2c.settlements import Progress
 from s2b2c.sql import statements
 
 _ROWS_NAMED = 20
+_BY_KEY = {"selectable_products"}
+"""Checks that ask for the price band of each product and tier: planned for bulk they join whole tables for each."""
+_PLAN_BY_KEY = text("SELECT set_config('enable_nestloop', 'on', true)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,10 @@ class Breach:
 
 async def audit(session: AsyncSession, progress: Progress | None = None) -> list[Breach]:
     """Run every check of sql/audit.sql in one snapshot; nothing is broken when nothing is returned."""
-    await session.execute(PLAN_FOR_BULK)
     checks = statements("audit")
     breaches = []
     for done, (name, query) in enumerate(checks.items(), start=1):
+        await session.execute(_PLAN_BY_KEY if name in _BY_KEY else PLAN_FOR_BULK)
         breach = await _check(session, name, query)
         if breach is not None:
             breaches.append(breach)
