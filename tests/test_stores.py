@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from s2b2c import models, stores
 from s2b2c.accounts.viewer import account_of
+from s2b2c.audit import audit
 from s2b2c.db import Database
 from s2b2c.errors import AlreadyTaken, BadArgument, Refused, WrongState
 from tests import factories
+from tests.databases import as_owner
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 ANYBODY = stores.Shopper(None, None, datetime(2026, 9, 1, tzinfo=UTC))
@@ -70,7 +73,32 @@ async def test_a_store_of_ones_own(session: AsyncSession) -> None:
     assert await stores.store_at(session, "a-hang-2", NOW - timedelta(seconds=1)) is None
     shown = await stores.store_at(session, "a-hang-2", NOW)
     assert shown is not None
-    assert (shown.title, shown.since, shown.why, shown.account_id) == ("阿杭的店", NOW, "edited", made.account_id)
+    assert (shown.title, shown.since, shown.why, shown.account_id) == ("阿杭的店", NOW, "created", made.account_id)
+
+
+async def test_what_a_store_of_ones_own_was(database_url: str, db: Database) -> None:
+    """One as it was opened, one changed in the same moment, one a day later, and one that came from a file."""
+    async with db.write() as session:
+        someone = await factories.a_distributor(session)
+        imported = await factories.a_store(session, someone)
+        made = [imported, *[await _create(session, someone, f"a-hang-{number}") for number in (2, 3, 4)]]
+        account_id = await account_of(session, "distributor", distributor_id=someone.id)
+        for store, now in ((made[2], NOW), (made[3], NOW + timedelta(days=1)), (imported, NOW)):
+            await stores.update_store(
+                session, store.id, {"title": "新名字"}, distributor_id=someone.id, account_id=account_id, now=now
+            )
+    said = "SELECT why FROM stores ORDER BY id", "SELECT store_id, why FROM store_history ORDER BY store_id"
+    expected = [
+        [("edited",), ("created",), ("created",), ("edited",)],
+        [(imported.id, "imported"), (made[3].id, "created")],
+    ]
+    assert [await as_owner(database_url, query) for query in said] == expected
+    async with db.snapshot() as session:
+        assert [it for it in await audit(session) if it.check == "store_spans"] == []
+    migration = Path(__file__).parent.parent / "migrations" / "versions" / "0048_stores_created.sql"
+    before = [f"UPDATE {table} SET why = 'edited' WHERE why = 'created'" for table in ("stores", "store_history")]
+    await as_owner(database_url, *before, *migration.read_text(encoding="utf-8").split(";\n\n"))
+    assert [await as_owner(database_url, query) for query in said] == expected
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from s2b2c.models.orders import Order
 
 SLUG = r"[a-z0-9]+(-[a-z0-9]+)*"
 """How a store is called in links: at most 64 characters."""
-_WHY_SO = ("imported", "edited", "copied", "eliminated", "reinstated")
+_WHY_SO = ("imported", "created", "edited", "copied", "eliminated", "reinstated")
 
 
 class Store(Base):

@@ -869,7 +869,7 @@ WHERE p.state = 'listed' AND coalesce(s.costs, '{}') IS DISTINCT FROM CASE
   AND NOT EXISTS (SELECT FROM stale_products WHERE product_id = p.id)
 
 -- name: store_spans
--- the spans of what a store was follow one another, and the last ends where the store as it is begins
+-- the spans of what a store was follow one another, and the last ends where the store as it is begins, unless it was created then
 SELECT format('stores %s', coalesce(h.store_id, s.id)),
        format('from %s up to %s, then from %s', h.since, h.until, coalesce(h.following, s.changed_at))
 FROM (
@@ -877,6 +877,7 @@ FROM (
 ) AS h
 FULL JOIN stores s ON s.id = h.store_id AND h.following IS NULL
 WHERE h.until IS DISTINCT FROM coalesce(h.following, s.changed_at)
+  AND (h.store_id IS NOT NULL OR s.why <> 'created' OR s.changed_at IS NULL)
 
 -- name: allotted_stock
 -- what is set aside of the stock of a variant is what its allotments add up to

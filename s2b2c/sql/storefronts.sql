@@ -10,7 +10,7 @@ kept AS (
 )
 
 -- name: write_settings
--- The stores are locked by a statement before this one.
+-- The stores are locked by a statement before this one. What is changed in the moment of its creation was created so.
 WITH changed AS (
     SELECT given.*
     FROM jsonb_to_recordset(CAST(:settings AS jsonb)) AS given (id bigint, title text, region text, persona jsonb,
@@ -23,7 +23,8 @@ WITH changed AS (
 UPDATE stores s
 SET title = changed.title, region = changed.region, persona = changed.persona, cover_url = changed.cover_url,
     blocks = changed.blocks, blocks_version = :version, opening_hours = changed.opening_hours,
-    changed_at = greatest(s.changed_at, :now), why = :why, account_id = :account_id
+    changed_at = greatest(s.changed_at, :now), account_id = :account_id,
+    why = CASE WHEN s.why = 'created' AND s.changed_at >= :now THEN s.why ELSE :why END
 FROM changed
 WHERE s.id = changed.id
 RETURNING s.id

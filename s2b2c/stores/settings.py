@@ -114,7 +114,7 @@ async def create_store(
         "title": new.title,
         "region": new.region or owner.region,
         "changed_at": now,
-        "why": "edited",
+        "why": "created",
         "account_id": account_id,
     }
     store: Store | None = await session.scalar(insert(Store).values(made).on_conflict_do_nothing().returning(Store))

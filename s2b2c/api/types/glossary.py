@@ -295,6 +295,7 @@ VALUES = {
     "StoreChange.COPIED": "A model store was copied to it (标杆复制).",
     "StoreChange.ELIMINATED": "It closed as its owner was eliminated (清退).",
     "StoreChange.REINSTATED": "It opened again as its owner was reinstated.",
+    "StoreChange.CREATED": "Its owner opened it.",
     "StoreChange.EDITED": "Its owner changed it.",
     "StoreChange.IMPORTED": "It came from a file.",
     "StorePart.DECORATION": "Cover and blocks (装修), with the products that the store lists.",

@@ -337,6 +337,7 @@ LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "StoreChange": {
         "IMPORTED": ("导入", "Imported"),
+        "CREATED": ("店主开店", "Created"),
         "EDITED": ("店主修改", "Edited"),
         "COPIED": ("标杆复制", "Copied"),
         "ELIMINATED": ("店主清退", "Owner eliminated"),

@@ -69,6 +69,7 @@ async def _opening(root: Any, info: Info) -> datetime | None:
 @strawberry.enum(description="Why a store became what it is.")
 class StoreChange(Enum):
     IMPORTED = "imported"
+    CREATED = "created"
     EDITED = "edited"
     COPIED = "copied"
     ELIMINATED = "eliminated"
