@@ -14,18 +14,28 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
 from s2b2c import catalogue, exports, ranking, settlements
 from s2b2c.config import SHANGHAI
-from s2b2c.db import Database
+from s2b2c.db import Base, Database
 from s2b2c.exports import Format, Wanted
 from s2b2c.imports import Problem, Progress, Report, import_file
 from s2b2c.imports.kinds import KINDS
-from s2b2c.models import RankingRun, SettlementRun
+from s2b2c.models import Distributor, Listing, Order, Plan, Product, RankingRun, SettlementRun, Store, Tier
 from s2b2c.money import format_percent, format_yuan
 
 SHOWN = 5
+_ROWS: dict[str, type[Base]] = {
+    "tiers": Tier,
+    "network": Distributor,
+    "catalogue": Product,
+    "stores": Store,
+    "listings": Listing,
+    "plans": Plan,
+    "orders": Order,
+}
+"""What the files of each kind become."""
 _OUTCOMES = {"tail": "×", "let_off": "豁免", "clear": "", "no_tail": "–"}
 
 
@@ -54,11 +64,19 @@ def progress_bar(console: Console) -> Iterator[Progress]:
 
 
 async def run(db: Database, job: Job, console: Console, progress: Progress) -> None:
-    """Do the whole job; what was done before is found done. Raises ImportRefused when a file is not right."""
+    """Do the whole job; what was done before is found done, and what people have changed since stays.
+
+    Raises ImportRefused when a file is not right.
+    """
     for kind in KINDS:
         path = job.folder / f"{kind}.csv"
-        report = await import_path(db, kind, path, console, progress)
-        console.print(told(path, report), highlight=False, soft_wrap=True)
+        async with db.read() as session:
+            is_there = await session.scalar(select(exists().select_from(_ROWS[kind])))
+        if is_there:
+            done = f"{path.name}: imported before"
+        else:
+            done = told(path, await import_path(db, kind, path, console, progress))
+        console.print(done, highlight=False, soft_wrap=True)
     await index_products(db, progress)
     await roll_up(db, progress)
     progress("ranking", 0, 1)

@@ -1,5 +1,6 @@
 """The commands as a user runs them: real processes on a real database."""
 
+import asyncio
 import json
 import re
 import signal
@@ -17,6 +18,7 @@ import pytest
 from s2b2c.db import Database
 from s2b2c.imports.kinds import KINDS
 from tests.commands import cli, kill_during, snapshot_of, start
+from tests.databases import as_owner
 from tests.imports import WORLD, changed, load_world, write_csv
 
 SAMPLE = Path("seed/sample").resolve()
@@ -199,9 +201,15 @@ def test_up_runs_the_main_job_and_serves_until_ctrl_c(database_url: str) -> None
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert not _served(port)
+    # The tail of the first run; its network.csv still calls the two active, and one on watch who was cleared.
+    assert cli(database_url, "rank", "act", "1") == "Run 1: 2 struck, 0 of them with a notice, 1 cleared.\n"
     with _up(database_url, port) as process:
         again = _said_until_served(process)
-        assert "orders.csv: 6,926 rows, 0 new, 0 changed" in again
+        assert "orders.csv: imported before" in again
+        watched = asyncio.run(
+            as_owner(database_url, "SELECT code FROM distributors WHERE state = 'watch' ORDER BY code")
+        )
+        assert watched == [("GD-FS",), ("GD-FS-02",)]
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=120) == 128 + signal.SIGTERM
         assert not _served(port)
