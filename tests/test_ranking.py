@@ -95,7 +95,8 @@ async def scores(
     """The frozen rows of a run over all that was paid, by distributor."""
     await ranking.roll_up(session)
     run = await ranking.rank(session, start=start, end=end, policy=policy)
-    found = await session.scalars(select(models.RankingScore).where(models.RankingScore.run_id == run.run_id))
+    rows = select(models.RankingScore).where(models.RankingScore.run_id == run.run_id)
+    found = await session.scalars(rows.order_by(models.RankingScore.distributor_id))
     by_distributor = {score.distributor_id: score for score in found}
     assert run.ranked == len(by_distributor)
     assert run.in_tail == sum(score.in_tail for score in by_distributor.values())
