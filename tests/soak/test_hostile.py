@@ -21,7 +21,7 @@ from tests.hostile import HTTP, REQUESTS, Hostile
 TRIES = 3
 ROUNDS = 7
 MOST_TIMES = 20
-QUERIES = 300
+QUERIES = 600
 _PATIENCE_S = 60
 _PIECE = 64 * 1024
 _READ_S = 0.01
